@@ -1,0 +1,112 @@
+import type { KeyObject } from 'node:crypto';
+import type { FastifyInstance } from 'fastify';
+import { type ApiConfiguration, apiConfiguration } from '../shared/configuration/api.ts';
+import { loadConfiguration } from '../shared/configuration/load.ts';
+import { readSecretFile } from '../shared/configuration/secret-file.ts';
+import { attestationPublicKey } from '../shared/crypto/attestation.ts';
+import { checkSchema } from '../shared/database/migrate.ts';
+import { connectionOptions, createPool } from '../shared/database/pool.ts';
+import { apiSchema } from '../shared/database/schema/api.ts';
+import { CodedError } from '../shared/errors.ts';
+import { createLog } from '../shared/log.ts';
+import { createReleasers } from '../shared/releasers.ts';
+import { createApplicationServer } from './application/server.ts';
+import { createDriverServer } from './driver/server.ts';
+import { startQueue } from './queue/queue.ts';
+
+/** Connections of one API process: 5 relaxed + 4 durable + 1 for LISTEN. */
+const connections = { relaxed: 5, durable: 4 } as const;
+/** HMAC-SHA-256 wants a key as long as its output. */
+const secretBytes = 32;
+
+/**
+ * `hsm-driver api`: one process of the signing API. Several may run on one database; nothing is kept in a process that
+ * another could not go on from.
+ * @returns when it was asked to stop and has stopped.
+ */
+export async function runApi(configFile: string, stopAsked: AbortSignal): Promise<void> {
+  const configuration = loadConfiguration(configFile, apiConfiguration);
+  const log = createLog(configuration.log.level, { process: 'api' });
+  const releasers = createReleasers(log);
+  try {
+    const userActionSecret = readUserActionSecret(configuration);
+    const pinned = pinnedAttestationKeys(configuration);
+
+    const relaxed = createPool(configuration.database, { applicationName: 'hsm-driver api', max: connections.relaxed, durability: 'relaxed' }, log);
+    releasers.add('relaxed pool', () => relaxed.end());
+    const durable = createPool(configuration.database, { applicationName: 'hsm-driver api', max: connections.durable, durability: 'durable' }, log);
+    releasers.add('durable pool', () => durable.end());
+    await checkSchema(durable, configuration.database, apiSchema);
+
+    const queue = await startQueue({
+      relaxed,
+      durable,
+      listen: connectionOptions(configuration.database, { applicationName: 'hsm-driver api listen', durability: 'relaxed' }),
+      signTtlMs: configuration.signTtlMs,
+      pinned,
+      log,
+    });
+    releasers.add('queue', () => queue.stop());
+
+    const drivers = createDriverServer({ configuration, queue, log });
+    await listen(drivers, configuration.driver);
+    releasers.add('driver listener', () => closeListener(drivers));
+    const applications = createApplicationServer({ configuration, pool: durable, queue, userActionSecret, attestationKeys: pinned, log });
+    await listen(applications, configuration.application);
+    releasers.add('application listener', () => closeListener(applications));
+    log.info(
+      { application: address(configuration.application), driver: address(configuration.driver), keyStores: [...pinned.keys()] },
+      'signing API started',
+    );
+
+    await aborted(stopAsked);
+    log.info('signing API stops');
+    // Waiting drivers are answered first, or their listener would wait for them.
+    queue.dismissDrivers();
+  } finally {
+    await releasers.release();
+  }
+  log.info('signing API stopped');
+}
+
+function readUserActionSecret(configuration: ApiConfiguration): Buffer {
+  const secret = readSecretFile(configuration.userActionSecretFile, 'userActionSecretFile');
+  if (secret.length >= secretBytes) return secret;
+  throw new CodedError('SECRET_FILE_INVALID', `userActionSecretFile ${configuration.userActionSecretFile} holds fewer than ${secretBytes} bytes`);
+}
+
+function pinnedAttestationKeys(configuration: ApiConfiguration): ReadonlyMap<string, KeyObject> {
+  return new Map(
+    configuration.keyStores.map((store, index) => {
+      try {
+        return [store.id, attestationPublicKey(store.attestationPublicKey)];
+      } catch (cause) {
+        throw new CodedError('CONFIG_INVALID', `keyStores[${index}].attestationPublicKey is not a point of P-256`, { cause });
+      }
+    }),
+  );
+}
+
+async function listen(server: FastifyInstance, { host, port }: { host: string; port: number }): Promise<void> {
+  try {
+    await server.listen({ host, port });
+  } catch (cause) {
+    throw new CodedError('LISTEN_FAILED', `${host}:${port} (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`, { cause });
+  }
+}
+
+/** Held requests finish and are answered with `Connection: close`; idle connections are closed at once. */
+async function closeListener(server: FastifyInstance): Promise<void> {
+  await server.close();
+}
+
+function address({ host, port }: { host: string; port: number }): string {
+  return `${host}:${port}`;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

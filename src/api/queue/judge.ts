@@ -1,0 +1,81 @@
+import type { Acknowledgement, OutcomeResult, Signature } from '../../shared/driver-protocol.ts';
+import { finalStates, type RequestState } from './request.ts';
+
+/** What the API's own record says about a request, when an outcome for it arrives. */
+export interface Judged {
+  readonly kind: 'GenerateKey' | 'Sign';
+  readonly state: RequestState;
+  /** The live lease, null when nobody holds it. */
+  readonly lease: string | null;
+  /** How many signatures were asked for; 0 for GenerateKey. */
+  readonly digestCount: number;
+  /** Of the key as the API shows it; null while the key is being made. */
+  readonly keyPublicKey: string | null;
+  /** What was accepted before. */
+  readonly publicKey: string | null;
+  readonly signatures: readonly Signature[] | null;
+  /** Whether the reported public key carries the attestation of the key store's HSM. */
+  readonly attested: (publicKey: string, attestation: string) => boolean;
+}
+
+/** What to do with the row. Anything but `nothing` is done in the transaction that is committed before the answer. */
+export type Effect =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'made'; readonly publicKey: string; readonly attestation: string }
+  | { readonly kind: 'signed'; readonly publicKey: string; readonly signatures: readonly Signature[] }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string }
+  /** Back to the queue; `counts`: as an attempt (a device fault), else it is only given back. */
+  | { readonly kind: 'requeue'; readonly counts: boolean };
+
+export interface Judgement {
+  readonly acknowledgement: Acknowledgement;
+  readonly effect: Effect;
+}
+
+const nothing: Effect = { kind: 'nothing' };
+
+/** The faults that say something about a device: two of them on two slots say something about the request. */
+const deviceFaults = ['HSM_DEVICE_FAULT', 'SIGNATURE_INVALID'];
+
+/**
+ * The rules of design "outcomes", pure: the first success with the right public key is accepted whatever its lease;
+ * final is final; a different success later is a conflict; errors count only with the live lease.
+ */
+export function judge(row: Judged, lease: string, result: OutcomeResult): Judgement {
+  switch (result.kind) {
+    case 'PublicKey':
+      return judgePublicKey(row, result);
+    case 'Signatures':
+      return judgeSignatures(row, result);
+    case 'Error': {
+      if (finalStates.includes(row.state)) return { acknowledgement: 'duplicate', effect: nothing };
+      if (row.state !== 'leased' || row.lease !== lease) return { acknowledgement: 'unknown', effect: nothing };
+      const effect: Effect = result.retryable
+        ? { kind: 'requeue', counts: deviceFaults.includes(result.code) }
+        : { kind: 'failed', code: result.code, message: result.message };
+      return { acknowledgement: 'accepted', effect };
+    }
+    default:
+      throw new Error(`unknown outcome: ${result satisfies never}`);
+  }
+}
+
+function judgePublicKey(row: Judged, result: Extract<OutcomeResult, { kind: 'PublicKey' }>): Judgement {
+  if (row.kind !== 'GenerateKey') return { acknowledgement: 'conflict', effect: nothing };
+  if (row.state === 'made') return { acknowledgement: row.publicKey === result.publicKey ? 'duplicate' : 'conflict', effect: nothing };
+  if (finalStates.includes(row.state)) return { acknowledgement: 'conflict', effect: nothing };
+  if (!row.attested(result.publicKey, result.attestation)) return { acknowledgement: 'conflict', effect: nothing };
+  return { acknowledgement: 'accepted', effect: { kind: 'made', publicKey: result.publicKey, attestation: result.attestation } };
+}
+
+function judgeSignatures(row: Judged, result: Extract<OutcomeResult, { kind: 'Signatures' }>): Judgement {
+  if (row.kind !== 'Sign') return { acknowledgement: 'conflict', effect: nothing };
+  if (row.state === 'signed') return { acknowledgement: same(row.signatures, result.signatures) ? 'duplicate' : 'conflict', effect: nothing };
+  if (finalStates.includes(row.state)) return { acknowledgement: 'conflict', effect: nothing };
+  if (row.keyPublicKey !== result.publicKey || row.digestCount !== result.signatures.length) return { acknowledgement: 'conflict', effect: nothing };
+  return { acknowledgement: 'accepted', effect: { kind: 'signed', publicKey: result.publicKey, signatures: result.signatures } };
+}
+
+function same(stored: readonly Signature[] | null, reported: readonly Signature[]): boolean {
+  return stored?.length === reported.length && stored.every((one, at) => one.rs === reported[at]?.rs && one.recid === reported[at]?.recid);
+}

@@ -1,0 +1,130 @@
+import type pg from 'pg';
+import type { LeaseCall, LeasedRequest } from '../../shared/driver-protocol.ts';
+import { CodedError } from '../../shared/errors.ts';
+import type { KeyType } from '../../shared/keys.ts';
+
+/** How long a lease lasts without renewal. Far longer than a death takes to be seen; see presence.ts. */
+export const leaseMs = 15_000;
+/** An instance not seen for this long is gone, and its leases end. */
+export const presenceMs = 1_500;
+
+/** The node a call comes from, by its client certificate. */
+export interface DriverNode {
+  readonly name: string;
+  readonly keyStore: string;
+}
+
+/**
+ * First half of a lease call: notes the instance, renews what it holds, and takes back everything else it was given
+ * (an answer it never got, or work it gives back).
+ * @returns how many requests went back to the queue.
+ * @throws INSTANCE_OF_OTHER_NODE, INSTANCE_ENDED
+ */
+export async function renew(pool: pg.Pool, node: DriverNode, call: LeaseCall): Promise<number> {
+  const { rows } = await pool.query<{ alive: number; returned: number }>(
+    `with me as (
+       insert into driver_instance (id, node, key_store, slot, capabilities) values ($1, $2, $3, $4, $5)
+       on conflict (id) do update set seen_at = now(), capabilities = excluded.capabilities
+         where driver_instance.node = excluded.node and driver_instance.ended_at is null
+       returning id
+     ), renewed as (
+       update request set lease_until = now() + $7 * interval '1 millisecond'
+       from me where request.instance = me.id and request.state = 'leased' and request.id = any($6)
+     ), returned as (
+       update request set state = 'queued', instance = null, lease = null, lease_until = null,
+         given_back = array_append(array_remove(given_back, me.id), me.id)
+       from me where request.instance = me.id and request.state = 'leased' and request.id <> all($6)
+       returning request.id
+     )
+     select (select count(*) from me)::int as alive, (select count(*) from returned)::int as returned`,
+    [call.instance, node.name, node.keyStore, call.slot, call.capabilities, call.holding, leaseMs],
+  );
+  if (rows[0]?.alive === 1) return rows[0].returned;
+  throw await refusal(pool, node, call.instance);
+}
+
+async function refusal(pool: pg.Pool, node: DriverNode, instance: string): Promise<CodedError> {
+  const { rows } = await pool.query<{ node: string }>('select node from driver_instance where id = $1', [instance]);
+  return rows[0]?.node === node.name
+    ? new CodedError('INSTANCE_ENDED', instance)
+    : new CodedError('INSTANCE_OF_OTHER_NODE', `${instance}, called by ${node.name}`);
+}
+
+interface TakenRecord {
+  readonly id: string;
+  readonly lease: string;
+  readonly attempt: number;
+  readonly kind: LeasedRequest['kind'];
+  readonly organisation: string;
+  readonly key_id: string;
+  readonly scheme: string;
+  readonly curve: string;
+  readonly digests: readonly Buffer[] | null;
+  readonly look_up: boolean;
+  readonly authorisation: LeasedRequest['authorisation'];
+}
+
+/**
+ * Second half: takes up to `max` waiting requests that the instance can do, by priority and turn.
+ * - One that was tried before comes alone: a poison request takes no neighbours along.
+ * - One that this instance gave back goes to another capable instance while one lives.
+ */
+export async function take(pool: pg.Pool, node: DriverNode, call: Pick<LeaseCall, 'instance' | 'capabilities' | 'max'>): Promise<LeasedRequest[]> {
+  const { rows } = await pool.query<TakenRecord>(
+    `with waiting as (
+       select r.id, r.attempts, r.priority, r.turn
+       from unnest($2::text[]) as wanted (capability)
+       cross join lateral (
+         select id, attempts, priority, turn from request
+         where key_store = $1 and request.capability = wanted.capability and state = 'queued'
+           and (expires_at is null or expires_at > now())
+           and (given_back = '{}' or $3::uuid <> all(given_back) or not exists (
+             select 1 from driver_instance other
+             where other.key_store = $1 and other.ended_at is null and other.seen_at > now() - $6 * interval '1 millisecond'
+               and other.id <> all(request.given_back) and request.capability = any(other.capabilities)))
+         order by priority desc, turn limit $4 for update skip locked
+       ) r
+     ), ranked as (
+       select id, attempts, row_number() over line as place, first_value(attempts) over line as first_attempts
+       from waiting window line as (order by priority desc, turn)
+     ), chosen as (
+       select id from ranked
+       where place <= $4 and case when first_attempts > 0 then place = 1 else attempts = 0 end
+     )
+     update request set state = 'leased', instance = $3, lease = gen_random_uuid(),
+       lease_until = now() + $5 * interval '1 millisecond', deliveries = deliveries + 1
+     from chosen
+     where request.id = chosen.id
+       and exists (select 1 from driver_instance me where me.id = $3 and me.ended_at is null)
+     returning request.id, lease, attempts + 1 as attempt, kind, organisation, key_id, scheme, curve, digests,
+       (external_id is not null or deliveries > 1) as look_up, authorisation`,
+    [node.keyStore, call.capabilities, call.instance, call.max, leaseMs, presenceMs],
+  );
+  return rows.map(leased);
+}
+
+function leased(row: TakenRecord): LeasedRequest {
+  const base = {
+    id: row.id,
+    lease: row.lease,
+    attempt: row.attempt,
+    leaseMs,
+    organisation: row.organisation,
+    keyId: row.key_id,
+    type: { scheme: row.scheme, curve: row.curve } as KeyType,
+    authorisation: row.authorisation,
+  };
+  switch (row.kind) {
+    case 'GenerateKey':
+      return { ...base, kind: 'GenerateKey' };
+    case 'Sign':
+      return {
+        ...base,
+        kind: 'Sign',
+        digests: (row.digests ?? []).map((digest) => digest.toString('hex')),
+        lookUp: row.look_up,
+      };
+    default:
+      throw new Error(`request ${row.id} has an unknown kind: ${row.kind satisfies never}`);
+  }
+}

@@ -1,0 +1,135 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import { isUnreachable } from '../../shared/database/faults.ts';
+import { CodedError } from '../../shared/errors.ts';
+import { capability } from '../../shared/keys.ts';
+import type { NewRequest, RequestRow } from './request.ts';
+import { type RequestRecord, requestColumns, requestRow } from './request-row.ts';
+
+/** How long an insert is tried again while the database does not answer, in milliseconds. */
+const insertPatienceMs = 5_000;
+const maxInsertBatch = 128;
+
+export interface Submitted {
+  readonly row: RequestRow;
+  /** False: the row was there before this call. */
+  readonly fresh: boolean;
+}
+
+interface Pending {
+  readonly request: NewRequest;
+  readonly resolve: (submitted: Submitted) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Inserts requests, those that arrive while an insert is on its way together in the next one. The insert is the
+ * uniqueness check (same id) and consumes the user action (unique column).
+ *
+ * Runs on the relaxed pool: a row that a database crash swallows is inserted again by the process that holds the
+ * caller's POST (see holds.ts), and nobody was told anything yet.
+ *
+ * @param inserted called with the ids that are new in the queue, right after the commit.
+ */
+export function createSubmitter(pool: pg.Pool, signTtlMs: number, inserted: (ids: readonly string[]) => void) {
+  let waiting: Pending[] = [];
+  let running = false;
+
+  async function run(): Promise<void> {
+    running = true;
+    while (waiting.length > 0) {
+      const batch = waiting.slice(0, maxInsertBatch);
+      waiting = waiting.slice(maxInsertBatch);
+      await insertBatch(batch);
+    }
+    running = false;
+  }
+
+  async function insertBatch(batch: readonly Pending[]): Promise<void> {
+    const deadline = performance.now() + insertPatienceMs;
+    for (let tries = 0; ; tries += 1) {
+      try {
+        const rows = await insertRequests(pool, batch.map((pending) => pending.request), signTtlMs);
+        // Told first, so that a driver takes the work while the callers below are still being answered.
+        inserted([...rows.keys()]);
+        const missing = batch.filter((pending) => !rows.has(pending.request.id));
+        const existing = missing.length === 0 ? new Map() : await readExisting(pool, missing.map((pending) => pending.request));
+        for (const pending of batch) settle(pending, rows.get(pending.request.id), existing.get(pending.request.id), tries > 0);
+        return;
+      } catch (error) {
+        if (!isUnreachable(error) || performance.now() > deadline) {
+          for (const pending of batch) pending.reject(error);
+          return;
+        }
+        await delay(250);
+      }
+    }
+  }
+
+  return {
+    submit(request: NewRequest): Promise<Submitted> {
+      return new Promise((resolve, reject) => {
+        waiting.push({ request, resolve, reject });
+        if (!running) void run();
+      });
+    },
+  };
+}
+
+function settle(pending: Pending, fresh: RequestRecord | undefined, existing: RequestRecord | undefined, retried: boolean): void {
+  if (fresh !== undefined) pending.resolve({ row: requestRow(fresh), fresh: true });
+  else if (existing !== undefined) {
+    // After a lost connection the first try may have been committed: the row is then our own.
+    const own = retried && existing.user_action === pending.request.userAction;
+    pending.resolve({ row: requestRow(existing), fresh: own });
+  } else pending.reject(new CodedError('USER_ACTION_USED', `for ${pending.request.id}`));
+}
+
+async function insertRequests(pool: pg.Pool, requests: readonly NewRequest[], signTtlMs: number): Promise<Map<string, RequestRecord>> {
+  const { rows } = await pool.query<RequestRecord>(
+    `insert into request (id, organisation, kind, key_store, capability, state, service_account, access_token, user_action,
+       external_id, fingerprint, body, network, key_id, key_name, scheme, curve, digests, format, authorisation, expires_at)
+     select id, organisation, kind, key_store, capability, 'queued', service_account, access_token, user_action,
+       external_id, decode(fingerprint, 'hex'), body, network, key_id, key_name, scheme, curve,
+       (select array_agg(decode(digest, 'hex') order by place) from unnest(digests) with ordinality as d (digest, place)),
+       format, authorisation, case when kind = 'Sign' then now() + $2 * interval '1 millisecond' end
+     from jsonb_to_recordset($1::jsonb) as r (id text, organisation text, kind text, key_store text, capability text,
+       service_account text, access_token text, user_action text, external_id text, fingerprint text, body jsonb, network text,
+       key_id text, key_name text, scheme text, curve text, digests text[], format jsonb, authorisation jsonb)
+     on conflict do nothing
+     returning ${requestColumns}`,
+    [JSON.stringify(requests.map(insertable)), signTtlMs],
+  );
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+function insertable(request: NewRequest): Record<string, unknown> {
+  return {
+    id: request.id,
+    organisation: request.requester.organisation,
+    kind: request.kind,
+    key_store: request.keyStore,
+    capability: capability(request.kind, request.type.curve),
+    service_account: request.requester.serviceAccount,
+    access_token: request.requester.accessToken,
+    user_action: request.userAction,
+    external_id: request.externalId ?? null,
+    fingerprint: request.fingerprint.toString('hex'),
+    body: request.body,
+    network: request.network ?? null,
+    key_id: request.keyId,
+    key_name: request.keyName ?? null,
+    scheme: request.type.scheme,
+    curve: request.type.curve,
+    digests: request.digests?.map((digest) => digest.toString('hex')) ?? null,
+    format: request.format ?? null,
+    authorisation: request.authorisation,
+  };
+}
+
+async function readExisting(pool: pg.Pool, requests: readonly NewRequest[]): Promise<Map<string, RequestRecord>> {
+  const { rows } = await pool.query<RequestRecord>(`select ${requestColumns} from request where id = any($1)`, [
+    requests.map((request) => request.id),
+  ]);
+  return new Map(rows.map((row) => [row.id, row]));
+}

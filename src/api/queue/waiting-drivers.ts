@@ -1,0 +1,131 @@
+import type { LeasedRequest } from '../../shared/driver-protocol.ts';
+
+/** A lease call that waits for work. */
+export interface WaitingCall {
+  /** Takes work for this call from the queue; an empty list when there is none. */
+  readonly take: () => Promise<readonly LeasedRequest[]>;
+  /** Answers the call. */
+  readonly answer: (requests: readonly LeasedRequest[]) => void;
+}
+
+/**
+ * The lease calls that this process holds open, longest waiting first, and the one loop that looks for work for them.
+ * Register, then query: a call is in the list before the queue is read, and whoever adds work says so afterwards, so
+ * no request and no call can miss each other. At most one queue query of this process is on its way at any time.
+ *
+ * @param missed called after a round with the new ids that no waiting call took: other processes must hear of them.
+ */
+export function createWaitingDrivers(missed: (ids: readonly string[]) => void, failed: (error: unknown) => void) {
+  const waiting = new Set<WaitingCall>();
+  const departed = new WeakSet<WaitingCall>();
+  let dismissed = false;
+  let fresh = new Set<string>();
+  let again = false;
+  let running = false;
+
+  async function run(): Promise<void> {
+    running = true;
+    while (again) {
+      again = false;
+      try {
+        await round();
+      } catch (error) {
+        // Nobody loses anything: the calls stay, and the next second's reading tries again.
+        failed(error);
+      }
+    }
+    running = false;
+  }
+
+  async function round(): Promise<void> {
+    const offered = fresh;
+    fresh = new Set();
+    for (const call of [...waiting]) {
+      if (!waiting.has(call)) continue;
+      // Out of the list while its query runs: one call is never answered twice.
+      waiting.delete(call);
+      const requests = await call.take().catch((error: unknown) => {
+        waiting.add(call);
+        throw error;
+      });
+      for (const request of requests) offered.delete(request.id);
+      if (requests.length > 0 || dismissed) call.answer(requests);
+      else if (!departed.has(call)) waiting.add(call);
+    }
+    if (offered.size > 0) missed([...offered]);
+  }
+
+  const look = (): void => {
+    again = true;
+    if (!running) void run();
+  };
+
+  return {
+    add(call: WaitingCall): void {
+      if (dismissed) return call.answer([]);
+      waiting.add(call);
+      look();
+    },
+    /** The call's connection is gone or its time is up. What a query takes for it from now on goes back by itself. */
+    remove(call: WaitingCall): void {
+      departed.add(call);
+      waiting.delete(call);
+    },
+    /** There may be work. `ids`: requests that are new in the queue. */
+    work(ids: readonly string[] = []): void {
+      for (const id of ids) fresh.add(id);
+      look();
+    },
+    /** Answers every waiting call with nothing: this process stops. */
+    dismiss(): void {
+      dismissed = true;
+      for (const call of waiting) call.answer([]);
+      waiting.clear();
+    },
+  };
+}
+export type WaitingDrivers = ReturnType<typeof createWaitingDrivers>;
+
+/** A call that does not want to wait still has one look at the queue, for this long at most. */
+const oneLookMs = 1_000;
+
+/**
+ * Holds one lease call open until there is work, `waitMs` have passed, or it is over. A look that is on its way when
+ * the call ends is waited for: what it takes is answered, or at least known to be the instance's.
+ */
+export function waitForWork(
+  drivers: WaitingDrivers,
+  over: AbortSignal,
+  waitMs: number,
+  takeWork: () => Promise<readonly LeasedRequest[]>,
+): Promise<readonly LeasedRequest[]> {
+  const { promise, resolve } = Promise.withResolvers<readonly LeasedRequest[]>();
+  let looking: Promise<unknown> = Promise.resolve();
+  const call: WaitingCall = {
+    take: () => {
+      const look = takeWork();
+      looking = look.then(
+        (work) => {
+          if (waitMs === 0 && work.length === 0) end();
+        },
+        () => {},
+      );
+      return look;
+    },
+    answer: (requests) => finish(requests),
+  };
+  const finish = (requests: readonly LeasedRequest[]): void => {
+    clearTimeout(timer);
+    over.removeEventListener('abort', end);
+    resolve(requests);
+  };
+  const end = (): void => {
+    drivers.remove(call);
+    void looking.then(() => finish([]));
+  };
+  const timer = setTimeout(end, waitMs === 0 ? oneLookMs : waitMs);
+  over.addEventListener('abort', end, { once: true });
+  if (over.aborted) end();
+  else drivers.add(call);
+  return promise;
+}

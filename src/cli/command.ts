@@ -1,0 +1,25 @@
+/** One command of `hsm-driver`: a file of its own, listed in main.ts. */
+export interface Command {
+  readonly name: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** Options beside --config and --help. */
+  readonly options: readonly CommandOption[];
+  /** @throws CodedError: its catalogue entry gives the exit code. */
+  readonly run: (input: CommandInput) => Promise<void>;
+}
+
+export interface CommandOption {
+  readonly name: string;
+  readonly summary: string;
+  readonly required: boolean;
+  readonly kind: 'text' | 'switch';
+}
+
+export interface CommandInput {
+  /** Path given with --config. */
+  readonly config: string;
+  /** Text options that were given. */
+  readonly text: ReadonlyMap<string, string>;
+  readonly switches: ReadonlySet<string>;
+}

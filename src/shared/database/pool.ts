@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs';
+import pg from 'pg';
+import { readSecretFile } from '../configuration/secret-file.ts';
+import type { DatabaseConfiguration } from '../configuration/sections.ts';
+import type { Log } from '../log.ts';
+
+/**
+ * How an answer waits for the disk. `durable`: a commit is on disk (and on the synchronous replica) before it is
+ * answered; for everything that is told to somebody. `relaxed`: a commit may be lost with the machine in the last
+ * moments; only for rows that are made again from what a process or a caller holds.
+ */
+export type Durability = 'durable' | 'relaxed';
+
+export interface PoolOptions {
+  readonly applicationName: string;
+  readonly max: number;
+  readonly durability: Durability;
+  /** Connect as the schema's owner instead of the runtime role. */
+  readonly role?: 'owner';
+}
+
+/**
+ * A connection pool; nothing is connected before the first query. Idle connections that break are logged once and
+ * replaced at the next query.
+ * @throws SECRET_FILE_* for the password file.
+ */
+export function createPool(database: DatabaseConfiguration, options: PoolOptions, log: Log): pg.Pool {
+  const pool = new pg.Pool({ ...connectionOptions(database, options), max: options.max, idleTimeoutMillis: 30_000 });
+  pool.on('error', (error) => log.debug({ error: error.message }, 'database connection lost'));
+  return pool;
+}
+
+/** Options of one connection, for LISTEN, which needs its own. */
+export function connectionOptions(database: DatabaseConfiguration, options: Omit<PoolOptions, 'max'>): pg.ClientConfig {
+  const role = options.role === 'owner' ? database.owner : database;
+  if (role === undefined) throw new Error('the caller checks that database.owner is there');
+  const where = options.role === 'owner' ? 'database.owner.passwordFile' : 'database.passwordFile';
+  return {
+    host: database.host,
+    port: database.port,
+    database: database.name,
+    user: role.user,
+    ...(role.passwordFile === undefined ? {} : { password: readSecretFile(role.passwordFile, where).toString('utf8') }),
+    ...(database.caFile === undefined ? {} : { ssl: { ca: readFileSync(database.caFile, 'utf8') } }),
+    application_name: options.applicationName,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    options: `-c synchronous_commit=${options.durability === 'durable' ? 'on' : 'off'} -c statement_timeout=30000`,
+  };
+}

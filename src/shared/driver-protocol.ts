@@ -1,0 +1,143 @@
+import { z } from 'zod';
+import { keyTypes, requestKinds } from './keys.ts';
+
+/**
+ * Driver protocol v1: JSON over HTTPS/1.1 with mutual TLS, between a worker (or its primary, for `release`) and the
+ * signing API. One place for both sides: the schemas give the types and the validation. Unknown fields are ignored
+ * and unknown kinds are never leased, so versions N and N-1 work together.
+ *
+ * Encodings are those of src/shared/keys.ts; `attestation` is base64url of a 64-byte r‖s.
+ */
+
+export const protocolLimits = {
+  /** Longest time a lease call is held open. */
+  maxWaitMs: 5_000,
+  /** Most requests in one lease answer, and most outcomes in one report. */
+  maxBatch: 256,
+  /** Largest message an EdDSA key signs, in bytes. */
+  maxMessageBytes: 16_000,
+} as const;
+
+const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`));
+const hexBytes = z.string().regex(/^([0-9a-f]{2})+$/);
+const base64url = z.string().regex(/^[A-Za-z0-9_-]+$/);
+const publicKey = z.string().regex(/^([0-9a-f]{64}|0[23][0-9a-f]{64})$/);
+
+// -- POST /driver/v1/lease ----------------------------------------------------------------------------------------
+
+export const leaseCall = z.object({
+  /** New at every start of a worker process. */
+  instance: z.uuid(),
+  slot: z.string().min(1).max(64),
+  /** What the worker's HSM was proven to do, e.g. `Sign:ECDSA/secp256k1`. Words the API does not know are ignored. */
+  capabilities: z.array(z.string().max(64)).max(64),
+  /** Room for this many more requests. 0 = only renew. */
+  max: z.int().min(0).max(protocolLimits.maxBatch),
+  /** Every request this instance still works on, outcomes not yet acknowledged included. All others are taken back. */
+  holding: z.array(z.string().max(64)).max(4096),
+  waitMs: z.int().min(0).max(protocolLimits.maxWaitMs),
+});
+export type LeaseCall = z.infer<typeof leaseCall>;
+
+/** The caller's user action, as the credential signed it: travels with the request so that a driver can check it. */
+export const authorisation = z.object({
+  method: z.string(),
+  path: z.string(),
+  /** The body exactly as it was signed. */
+  payload: z.string(),
+  credentialId: z.string(),
+  clientData: base64url,
+  signature: base64url,
+});
+export type Authorisation = z.infer<typeof authorisation>;
+
+const leasedBase = {
+  id: z.string().min(1).max(64),
+  lease: z.uuid(),
+  /** 1 for the first try. From 2 on the request comes alone and is worked on alone. */
+  attempt: z.int().min(1),
+  /** How long the lease lasts from the receipt of this answer, on the receiver's monotonic clock. */
+  leaseMs: z.int().min(1),
+  organisation: z.string().min(1).max(64),
+  keyId: z.string().min(1).max(64),
+  authorisation: authorisation.optional(),
+};
+
+const keyType = z.union([
+  z.object({ scheme: z.literal(keyTypes[0].scheme), curve: z.literal(keyTypes[0].curve) }),
+  z.object({ scheme: z.literal(keyTypes[1].scheme), curve: z.literal(keyTypes[1].curve) }),
+  z.object({ scheme: z.literal(keyTypes[2].scheme), curve: z.literal(keyTypes[2].curve) }),
+]);
+
+export const leasedRequest = z.discriminatedUnion('kind', [
+  z.object({ ...leasedBase, kind: z.literal('GenerateKey'), type: keyType }),
+  z.object({
+    ...leasedBase,
+    kind: z.literal('Sign'),
+    type: keyType,
+    /** What C_Sign is given, once per signature: the 32-byte digest for ECDSA, the whole message for EdDSA. */
+    digests: z.array(hexBytes).min(1).max(256),
+    /** True where the journal may already hold this id: look before the HSM is asked. */
+    lookUp: z.boolean(),
+  }),
+]);
+export type LeasedRequest = z.infer<typeof leasedRequest>;
+export type LeasedSign = Extract<LeasedRequest, { kind: 'Sign' }>;
+export type LeasedGenerateKey = Extract<LeasedRequest, { kind: 'GenerateKey' }>;
+
+export const leaseAnswer = z.object({ requests: z.array(leasedRequest) });
+export type LeaseAnswer = z.infer<typeof leaseAnswer>;
+
+// -- POST /driver/v1/outcomes -------------------------------------------------------------------------------------
+
+export const signature = z.object({
+  /** r‖s; low-s for ECDSA. */
+  rs: hex(64),
+  /** y parity of R after low-s; secp256k1 only. */
+  recid: z.union([z.literal(0), z.literal(1)]).optional(),
+});
+export type Signature = z.infer<typeof signature>;
+
+export const outcomeResult = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('PublicKey'), publicKey, attestation: base64url }),
+  /** `publicKey`: the one the signatures were verified against; the API compares it with its own record. */
+  z.object({ kind: z.literal('Signatures'), publicKey, signatures: z.array(signature).min(1).max(256) }),
+  z.object({
+    kind: z.literal('Error'),
+    /** A code of src/shared/errors.ts; one the API does not know is kept as text. */
+    code: z.string().min(1).max(64),
+    message: z.string().max(1000),
+    /** True: another slot may succeed. False: the request has failed for good. */
+    retryable: z.boolean(),
+  }),
+]);
+export type OutcomeResult = z.infer<typeof outcomeResult>;
+
+export const outcome = z.object({ id: z.string().min(1).max(64), lease: z.uuid(), result: outcomeResult });
+export type Outcome = z.infer<typeof outcome>;
+
+export const outcomesCall = z.object({
+  instance: z.uuid(),
+  outcomes: z.array(outcome).min(1).max(protocolLimits.maxBatch),
+});
+export type OutcomesCall = z.infer<typeof outcomesCall>;
+
+/** `conflict`: a different success was accepted before, or the public key is not the one the API knows. */
+export const acknowledgement = z.enum(['accepted', 'duplicate', 'conflict', 'unknown']);
+export type Acknowledgement = z.infer<typeof acknowledgement>;
+
+export const outcomesAnswer = z.object({
+  outcomes: z.array(z.object({ id: z.string(), acknowledgement })),
+});
+export type OutcomesAnswer = z.infer<typeof outcomesAnswer>;
+
+// -- POST /driver/v1/release --------------------------------------------------------------------------------------
+
+/** Ends an instance for ever; its primary calls it the moment the worker is gone. */
+export const releaseCall = z.object({ instance: z.uuid() });
+export type ReleaseCall = z.infer<typeof releaseCall>;
+
+/** The body of every refused call of the driver protocol. */
+export const refusal = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
+
+export const requestKindWords: readonly string[] = requestKinds;

@@ -1,0 +1,242 @@
+import type { ExitName } from './exit-codes.ts';
+
+/**
+ * The catalogue of errors: stable codes (never re-used), what happened, what to do. An error is given its code where
+ * it is understood, once; the process border turns it into an exit code, the HTTP border into a status. docs/errors.md
+ * is printed from this table (scripts/docs) and held equal by a test.
+ *
+ * `exit`: the exit code of a process that ends because of it. `status`: the HTTP status of an answer that carries it.
+ */
+interface CatalogueEntry {
+  readonly what: string;
+  readonly remedy: string;
+  readonly exit?: ExitName;
+  readonly status?: number;
+}
+
+export const catalogue = {
+  // -- start-up -------------------------------------------------------------------------------------------------
+  CONFIG_UNREADABLE: {
+    what: 'The configuration file cannot be read',
+    remedy: 'Check the path given with --config and that this user may read it',
+    exit: 'CONFIGURATION',
+  },
+  CONFIG_INVALID: {
+    what: 'The configuration is not valid',
+    remedy: 'Mend each line named here; docs/configuration.md lists every key',
+    exit: 'CONFIGURATION',
+  },
+  SECRET_FILE_MISSING: {
+    what: 'A secret file is missing',
+    remedy: 'Create the file or correct its path in the configuration',
+    exit: 'SECRET_FILE',
+  },
+  SECRET_FILE_UNSAFE: {
+    what: 'A secret file can be read by everybody',
+    remedy: 'Run chmod o-rwx on it (owner and group may read it, others not)',
+    exit: 'SECRET_FILE',
+  },
+  SECRET_FILE_INVALID: {
+    what: 'A secret file does not hold what it should',
+    remedy: 'Write the secret into it again',
+    exit: 'SECRET_FILE',
+  },
+  LISTEN_FAILED: {
+    what: 'Cannot listen on the configured address',
+    remedy: 'Free the port or change host and port in the configuration',
+    exit: 'LISTEN',
+  },
+  // -- HSM ------------------------------------------------------------------------------------------------------
+  MODULE_NOT_LOADED: {
+    what: 'The PKCS#11 module cannot be loaded',
+    remedy: 'Set slots[].module to the full path of the vendor’s PKCS#11 library for this platform',
+    exit: 'MODULE',
+  },
+  TOKEN_NOT_FOUND: {
+    what: 'No token has the configured label',
+    remedy: 'Correct slots[].tokenLabel, or check that the HSM is connected and its partition initialised',
+    exit: 'TOKEN',
+  },
+  TOKEN_AMBIGUOUS: {
+    what: 'More than one token has the configured label',
+    remedy: 'Set slots[].tokenSerial to the serial number of the one that is meant',
+    exit: 'TOKEN',
+  },
+  PIN_REFUSED: {
+    what: 'The token refused the PIN',
+    remedy: 'It is not tried again. Write the right PIN into the slot’s pinFile, then restart this node',
+    exit: 'PIN',
+  },
+  MASTER_KEY_MISSING: {
+    what: 'The token does not hold the key store’s keys',
+    remedy: 'Run the ceremony for this token, or correct slots[].tokenLabel',
+    exit: 'MASTER_KEY',
+  },
+  MASTER_KEY_OTHER: {
+    what: 'The token holds another master key than the ceremony file says',
+    remedy: 'Point the slot at a token of this key store, or the configuration at its ceremony file',
+    exit: 'MASTER_KEY',
+  },
+  HSM_BACK_PRESSURE: {
+    what: 'The HSM has no room for another session or object',
+    remedy: 'Lower slots[].sessions, or close other clients of this HSM',
+    exit: 'DEVICE',
+  },
+  HSM_DEVICE_FAULT: {
+    what: 'The HSM failed',
+    remedy: 'Check the device, its network and its client software; the worker starts over by itself',
+    exit: 'DEVICE',
+  },
+  HSM_REQUEST_REFUSED: {
+    what: 'The HSM refused this request',
+    remedy: 'The HSM is healthy; the request’s data or the mechanism does not suit it',
+  },
+  CURVE_NOT_SUPPORTED: {
+    what: 'No slot of this driver can use the curve',
+    remedy: 'See the probe table in the log; use an HSM that can wrap keys of this curve',
+  },
+  KEY_UNUSABLE: {
+    what: 'The stored key does not open, or does not sign for its public key',
+    remedy: 'The key’s row was changed or damaged; restore it from a backup',
+  },
+  SIGNATURE_INVALID: {
+    what: 'The HSM made a signature that does not verify',
+    remedy: 'The signature was discarded; check the device',
+  },
+  // -- databases ------------------------------------------------------------------------------------------------
+  DATABASE_UNREACHABLE: {
+    what: 'The database cannot be reached',
+    remedy: 'Check that PostgreSQL runs and the database section of the configuration',
+    exit: 'DATABASE',
+    status: 503,
+  },
+  SCHEMA_TOO_OLD: {
+    what: 'The database schema is older than this program needs',
+    remedy: 'Run hsm-driver migrate with this configuration',
+    exit: 'SCHEMA',
+  },
+  SCHEMA_TOO_NEW: {
+    what: 'The database schema is newer than this program understands',
+    remedy: 'Run the program version that made it, or a newer one',
+    exit: 'SCHEMA',
+  },
+  MIGRATION_ROLE_MISSING: {
+    what: 'The configuration names no owner role for migrations',
+    remedy: 'Add database.owner with user and passwordFile',
+    exit: 'CONFIGURATION',
+  },
+  // -- driver protocol ------------------------------------------------------------------------------------------
+  API_UNREACHABLE: {
+    what: 'The signing API cannot be reached',
+    remedy: 'Check api.addresses and that the API runs; the driver keeps trying',
+  },
+  CLIENT_CERTIFICATE_MISSING: {
+    what: 'No valid client certificate was presented',
+    remedy: 'Set api.certificateFile and api.privateKeyFile to a certificate signed by the API’s driver.clientCaFile',
+    status: 401,
+  },
+  DRIVER_NOT_LISTED: {
+    what: 'The client certificate’s node is not on the list',
+    remedy: 'Add the node to driver.nodes in the API’s configuration, or use that node’s certificate',
+    status: 403,
+  },
+  INSTANCE_OF_OTHER_NODE: {
+    what: 'The instance belongs to another node',
+    remedy: 'Each worker makes a new instance id at its start',
+    status: 403,
+  },
+  INSTANCE_ENDED: {
+    what: 'The instance was ended',
+    remedy: 'Start a new worker; an ended instance never gets work again',
+    status: 409,
+  },
+  // -- request outcomes (driver → API) --------------------------------------------------------------------------
+  KEY_NOT_IN_STORE: {
+    what: 'The key is not in this key store’s database',
+    remedy: 'Run hsm-driver reconcile; the driver database may have lost rows',
+  },
+  REQUEST_CONFLICT: {
+    what: 'The request id was used before with another payload',
+    remedy: 'The journal keeps the first one; send a new request',
+  },
+  DIGEST_INVALID: {
+    what: 'What is to be signed has the wrong length',
+    remedy: 'ECDSA signs digests of exactly 32 bytes',
+    status: 400,
+  },
+  // -- application API ------------------------------------------------------------------------------------------
+  BAD_REQUEST: { what: 'The request is not valid', remedy: 'See the message', status: 400 },
+  UNSUPPORTED: { what: 'Not supported by an HSM key store', remedy: 'See the message', status: 400 },
+  CHALLENGE_INVALID: {
+    what: 'Challenge token is not valid.',
+    remedy: 'Start again with POST /auth/action/init',
+    status: 400,
+  },
+  USER_ACTION_USED: { what: 'user action has already been used', remedy: 'Sign a new user action', status: 400 },
+  NOT_AUTHENTICATED: { what: 'Not Authorized.', remedy: 'Send a valid bearer token', status: 401 },
+  CREDENTIAL_UNKNOWN: {
+    what: 'User does not have a credential that can be used for the application.',
+    remedy: 'Register the credential’s public key for this account',
+    status: 401,
+  },
+  USER_ACTION_MISSING: {
+    what: 'user action signature is missing or invalid',
+    remedy: 'Sign the user action for exactly this method, path and body',
+    status: 403,
+  },
+  NOT_FOUND: { what: 'Not found', remedy: 'Check the id', status: 404 },
+  DUPLICATE_EXTERNAL_ID: {
+    what: 'Conflicting request with same externalId',
+    remedy: 'Use a new externalId for a different request',
+    status: 409,
+  },
+  TOO_LARGE: { what: 'The request body is too large', remedy: 'Send less', status: 413 },
+  INTERNAL: { what: 'Internal Server Error', remedy: 'The log of the server holds the cause', status: 500, exit: 'INTERNAL' },
+  NO_SIGNER_READY: {
+    what: 'No HSM is ready for this request',
+    remedy: 'Nothing was stored; try again after Retry-After seconds',
+    status: 503,
+  },
+  KEY_BEING_MADE: {
+    what: 'The key is still being made',
+    remedy: 'It appears in the list of keys once it is made; do not ask again at once',
+    status: 504,
+  },
+  // -- ceremony -------------------------------------------------------------------------------------------------
+  CEREMONY_REFUSED: {
+    what: 'The ceremony cannot go on',
+    remedy: 'Nothing was left on the tokens that could be used; mend the cause and start over',
+    exit: 'CEREMONY',
+  },
+} as const satisfies Record<string, CatalogueEntry>;
+
+export type ErrorCode = keyof typeof catalogue;
+
+/** What a catalogue entry may hold, seen without the entry's literal type. */
+export function catalogueEntry(code: ErrorCode): CatalogueEntry {
+  return catalogue[code];
+}
+
+/**
+ * An error of the catalogue. `detail` names the thing (a file, a token, a key id), never a secret: it reaches logs and
+ * answers. The message reads "what: detail. Remedy".
+ */
+export class CodedError extends Error {
+  override readonly name = 'CodedError';
+  readonly code: ErrorCode;
+  readonly detail: string;
+
+  constructor(code: ErrorCode, detail: string, options?: { cause?: unknown }) {
+    const { what, remedy } = catalogueEntry(code);
+    super(`${what}: ${detail}. ${remedy}.`, options);
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
+/** Any thrown value as an Error; foreign errors are kept as the cause of INTERNAL. */
+export function asCodedError(thrown: unknown): CodedError {
+  if (thrown instanceof CodedError) return thrown;
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  return new CodedError('INTERNAL', text, { cause: thrown });
+}
