@@ -16,6 +16,8 @@ import { startQueue } from './queue/queue.ts';
 
 /** Connections of one API process: 5 relaxed + 4 durable + 1 for LISTEN. */
 const connections = { relaxed: 5, durable: 4 } as const;
+/** What a stop may take beyond the requests that are held. */
+const stopMarginMs = 5_000;
 /** HMAC-SHA-256 wants a key as long as its output. */
 const secretBytes = 32;
 
@@ -27,42 +29,65 @@ const secretBytes = 32;
 export async function runApi(configFile: string, stopAsked: AbortSignal): Promise<void> {
   const configuration = loadConfiguration(configFile, apiConfiguration);
   const log = createLog(configuration.log.level, { process: 'api' });
-  const releasers = createReleasers(log);
+  const releasers = createReleasers((what, error) => log.error({ what, error: String(error) }, 'stop step failed'));
   try {
     const userActionSecret = readUserActionSecret(configuration);
     const pinned = pinnedAttestationKeys(configuration);
 
-    const relaxed = createPool(configuration.database, { applicationName: 'hsm-driver api', max: connections.relaxed, durability: 'relaxed' }, log);
-    releasers.add('relaxed pool', () => relaxed.end());
-    const durable = createPool(configuration.database, { applicationName: 'hsm-driver api', max: connections.durable, durability: 'durable' }, log);
-    releasers.add('durable pool', () => durable.end());
+    const relaxed = createPool(
+      configuration.database,
+      { applicationName: 'hsm-driver api', max: connections.relaxed, durability: 'relaxed' },
+      log,
+    );
+    releasers.add('relaxed pool', () => relaxed.end(), stopMarginMs);
+    const durable = createPool(
+      configuration.database,
+      { applicationName: 'hsm-driver api', max: connections.durable, durability: 'durable' },
+      log,
+    );
+    releasers.add('durable pool', () => durable.end(), stopMarginMs);
     await checkSchema(durable, configuration.database, apiSchema);
 
     const queue = await startQueue({
       relaxed,
       durable,
-      listen: connectionOptions(configuration.database, { applicationName: 'hsm-driver api listen', durability: 'relaxed' }),
+      listen: connectionOptions(configuration.database, {
+        applicationName: 'hsm-driver api listen',
+        durability: 'relaxed',
+      }),
       signTtlMs: configuration.signTtlMs,
       pinned,
       log,
     });
-    releasers.add('queue', () => queue.stop());
+    releasers.add('queue', () => queue.stop(), stopMarginMs);
 
-    const drivers = createDriverServer({ configuration, queue, log });
+    const drivers = createDriverServer({ configuration, queue: queue.driver, log });
     await listen(drivers, configuration.driver);
-    releasers.add('driver listener', () => closeListener(drivers));
-    const applications = createApplicationServer({ configuration, pool: durable, queue, userActionSecret, attestationKeys: pinned, log });
+    releasers.add('driver listener', () => drivers.close(), stopMarginMs);
+    const applications = createApplicationServer({
+      configuration,
+      pool: durable,
+      queue: queue.application,
+      userActionSecret,
+      attestationKeys: pinned,
+      log,
+    });
     await listen(applications, configuration.application);
-    releasers.add('application listener', () => closeListener(applications));
+    // Held requests finish and are answered with `Connection: close`; idle connections are closed at once.
+    releasers.add('application listener', () => applications.close(), configuration.holdMs + stopMarginMs);
     log.info(
-      { application: address(configuration.application), driver: address(configuration.driver), keyStores: [...pinned.keys()] },
+      {
+        application: address(configuration.application),
+        driver: address(configuration.driver),
+        keyStores: [...pinned.keys()],
+      },
       'signing API started',
     );
 
     await aborted(stopAsked);
     log.info('signing API stops');
     // Waiting drivers are answered first, or their listener would wait for them.
-    queue.dismissDrivers();
+    queue.driver.dismissDrivers();
   } finally {
     await releasers.release();
   }
@@ -72,7 +97,10 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
 function readUserActionSecret(configuration: ApiConfiguration): Buffer {
   const secret = readSecretFile(configuration.userActionSecretFile, 'userActionSecretFile');
   if (secret.length >= secretBytes) return secret;
-  throw new CodedError('SECRET_FILE_INVALID', `userActionSecretFile ${configuration.userActionSecretFile} holds fewer than ${secretBytes} bytes`);
+  throw new CodedError(
+    'SECRET_FILE_INVALID',
+    `userActionSecretFile ${configuration.userActionSecretFile} holds fewer than ${secretBytes} bytes`,
+  );
 }
 
 function pinnedAttestationKeys(configuration: ApiConfiguration): ReadonlyMap<string, KeyObject> {
@@ -81,7 +109,9 @@ function pinnedAttestationKeys(configuration: ApiConfiguration): ReadonlyMap<str
       try {
         return [store.id, attestationPublicKey(store.attestationPublicKey)];
       } catch (cause) {
-        throw new CodedError('CONFIG_INVALID', `keyStores[${index}].attestationPublicKey is not a point of P-256`, { cause });
+        throw new CodedError('CONFIG_INVALID', `keyStores[${index}].attestationPublicKey is not a point of P-256`, {
+          cause,
+        });
       }
     }),
   );
@@ -91,13 +121,10 @@ async function listen(server: FastifyInstance, { host, port }: { host: string; p
   try {
     await server.listen({ host, port });
   } catch (cause) {
-    throw new CodedError('LISTEN_FAILED', `${host}:${port} (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`, { cause });
+    throw new CodedError('LISTEN_FAILED', `${host}:${port} (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`, {
+      cause,
+    });
   }
-}
-
-/** Held requests finish and are answered with `Connection: close`; idle connections are closed at once. */
-async function closeListener(server: FastifyInstance): Promise<void> {
-  await server.close();
 }
 
 function address({ host, port }: { host: string; port: number }): string {

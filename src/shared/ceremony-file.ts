@@ -55,7 +55,11 @@ export function readCeremonyFile(file: string): CeremonyFile {
   try {
     json = JSON.parse(readFileSync(file, 'utf8'));
   } catch (cause) {
-    throw new CodedError('CONFIG_INVALID', `ceremonyFile ${file} cannot be read as JSON (${(cause as Error).message})`, { cause });
+    throw new CodedError(
+      'CONFIG_INVALID',
+      `ceremonyFile ${file} cannot be read as JSON (${(cause as Error).message})`,
+      { cause },
+    );
   }
   const result = ceremonyFile.safeParse(json);
   if (result.success) return result.data;

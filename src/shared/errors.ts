@@ -179,6 +179,12 @@ export const catalogue = {
     remedy: 'Register the credential’s public key for this account',
     status: 401,
   },
+  CREDENTIAL_REFUSED: {
+    what: 'The public key cannot be a credential',
+    remedy: 'Use an Ed25519, Ed448, ECDSA (P-256, P-384, P-521, secp256k1) or RSA (2048 bits or more) public key in PEM',
+    status: 400,
+    exit: 'USAGE',
+  },
   USER_ACTION_MISSING: {
     what: 'user action signature is missing or invalid',
     remedy: 'Sign the user action for exactly this method, path and body',
@@ -191,11 +197,26 @@ export const catalogue = {
     status: 409,
   },
   TOO_LARGE: { what: 'The request body is too large', remedy: 'Send less', status: 413 },
-  INTERNAL: { what: 'Internal Server Error', remedy: 'The log of the server holds the cause', status: 500, exit: 'INTERNAL' },
+  INTERNAL: {
+    what: 'Internal Server Error',
+    remedy: 'The log of the server holds the cause',
+    status: 500,
+    exit: 'INTERNAL',
+  },
   NO_SIGNER_READY: {
     what: 'No HSM is ready for this request',
     remedy: 'Nothing was stored; try again after Retry-After seconds',
     status: 503,
+  },
+  KEY_NOT_MADE: {
+    what: 'The key could not be made',
+    remedy: 'See the message; the log of the driver holds more',
+    status: 500,
+  },
+  ATTESTATION_INVALID: {
+    what: 'The stored key does not carry the attestation of its HSM',
+    remedy: 'Its row was changed or damaged: find out by whom, and restore it from a backup',
+    status: 500,
   },
   KEY_BEING_MADE: {
     what: 'The key is still being made',

@@ -28,7 +28,8 @@ export function createReleasers(onFailure: (what: string, error: unknown) => voi
     const clock = new AbortController();
     const late = sleep(limitMs, 'late' as const, { signal: clock.signal }).catch(() => 'late' as const);
     try {
-      if ((await Promise.race([Promise.resolve(release()).then(() => 'ended' as const), late])) === 'ended') return true;
+      if ((await Promise.race([Promise.resolve(release()).then(() => 'ended' as const), late])) === 'ended')
+        return true;
       onFailure(what, new Error(`did not end within ${limitMs} ms`));
       return false;
     } catch (error) {

@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs';
 import type { TLSSocket } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { z } from 'zod';
-import { readSecretFile } from '../../shared/configuration/secret-file.ts';
 import type { ApiConfiguration } from '../../shared/configuration/api.ts';
+import { readSecretFile } from '../../shared/configuration/secret-file.ts';
 import { isUnreachable } from '../../shared/database/faults.ts';
 import { leaseCall, outcomesCall, releaseCall } from '../../shared/driver-protocol.ts';
 import { asCodedError, CodedError, catalogueEntry } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import type { DriverQueue } from '../queue/driver-side.ts';
 import type { DriverNode } from '../queue/lease.ts';
-import type { DriverQueue } from '../queue/queue.ts';
 import { createIdentify } from './client-identity.ts';
 
 const keepAliveMs = 75_000;
@@ -57,7 +57,10 @@ export function createDriverServer({ configuration, queue, log }: DriverServerOp
     reply.raw.once('close', () => gone.abort());
     return { requests: await queue.lease(caller(request), call, gone.signal) };
   });
-  server.post('/driver/v1/outcomes', async (request) => await queue.outcomes(caller(request), parse(outcomesCall, request.body)));
+  server.post(
+    '/driver/v1/outcomes',
+    async (request) => await queue.outcomes(caller(request), parse(outcomesCall, request.body)),
+  );
   server.post('/driver/v1/release', async (request) => {
     await queue.release(caller(request), parse(releaseCall, request.body).instance);
     return {};
@@ -72,7 +75,9 @@ export function createDriverServer({ configuration, queue, log }: DriverServerOp
     if (status >= 500) log.error({ code: error.code, error: error.message, path: request.url }, 'driver call failed');
     // What was not let in is not kept connected.
     if (status === 401 || status === 403) reply.header('connection', 'close');
-    return reply.status(status).send({ error: { code: error.code, message: status === 500 ? catalogueEntry('INTERNAL').what : error.message } });
+    return reply
+      .status(status)
+      .send({ error: { code: error.code, message: status === 500 ? catalogueEntry('INTERNAL').what : error.message } });
   });
   return server;
 }
@@ -89,6 +94,7 @@ function classed(thrown: unknown): CodedError {
   if (isUnreachable(thrown)) return new CodedError('DATABASE_UNREACHABLE', 'of the signing API', { cause: thrown });
   const status = (thrown as { statusCode?: unknown }).statusCode;
   if (status === 413) return new CodedError('TOO_LARGE', 'driver call', { cause: thrown });
-  if (typeof status === 'number' && status < 500) return new CodedError('BAD_REQUEST', (thrown as Error).message, { cause: thrown });
+  if (typeof status === 'number' && status < 500)
+    return new CodedError('BAD_REQUEST', (thrown as Error).message, { cause: thrown });
   return asCodedError(thrown);
 }

@@ -29,7 +29,11 @@ export function createCapacity(pool: pg.Pool) {
     require(keyStore: string, kind: RequestKind, type: KeyType): void {
       const needed: Capability = capability(kind, type.curve);
       if (able.has(word(keyStore, needed))) return;
-      throw new CodedError('NO_SIGNER_READY', `no slot of key store ${keyStore} that can do ${needed} was ready for ${graceMs / 1000} s`);
+      throw new CodedError(
+        'NO_SIGNER_READY',
+        `no slot of key store ${keyStore} that can do ${needed} was ready for ${graceMs / 1000} s`,
+      );
     },
   };
 }
+export type Capacity = ReturnType<typeof createCapacity>;

@@ -10,10 +10,10 @@ export const maxAttempts = 5;
  * @returns false when there is no such instance of that node.
  */
 export async function endInstance(pool: pg.Pool, node: string, instance: string): Promise<boolean> {
-  const { rowCount } = await pool.query('update driver_instance set ended_at = coalesce(ended_at, now()) where id = $1 and node = $2', [
-    instance,
-    node,
-  ]);
+  const { rowCount } = await pool.query(
+    'update driver_instance set ended_at = coalesce(ended_at, now()) where id = $1 and node = $2',
+    [instance, node],
+  );
   return rowCount === 1;
 }
 
@@ -23,7 +23,10 @@ export async function endInstance(pool: pg.Pool, node: string, instance: string)
  * @param instance look at this instance's leases only.
  * @returns the rows that failed for good, and how many went back.
  */
-export async function endLeases(pool: pg.Pool, instance?: string): Promise<{ failed: RequestRecord[]; requeued: number }> {
+export async function endLeases(
+  pool: pg.Pool,
+  instance?: string,
+): Promise<{ failed: RequestRecord[]; requeued: number }> {
   const { rows } = await pool.query<RequestRecord>(
     `with lapsed as (
        select request.id from request join driver_instance i on i.id = request.instance

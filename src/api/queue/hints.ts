@@ -19,13 +19,17 @@ export function createHintSender(pool: pg.Pool) {
     timer = undefined;
     const payloads: [string, string][] = work ? [[channels.work, '']] : [];
     const ids = [...done];
-    for (let at = 0; at < ids.length; at += idsPerHint) payloads.push([channels.done, ids.slice(at, at + idsPerHint).join(' ')]);
+    for (let at = 0; at < ids.length; at += idsPerHint)
+      payloads.push([channels.done, ids.slice(at, at + idsPerHint).join(' ')]);
     work = false;
     done = new Set();
     if (payloads.length === 0) return;
     // A hint that cannot be sent is dropped: the other processes read for themselves each second.
     pool
-      .query('select pg_notify(c, p) from unnest($1::text[], $2::text[]) as n (c, p)', [payloads.map(([c]) => c), payloads.map(([, p]) => p)])
+      .query('select pg_notify(c, p) from unnest($1::text[], $2::text[]) as n (c, p)', [
+        payloads.map(([c]) => c),
+        payloads.map(([, p]) => p),
+      ])
       .catch(() => {});
   };
   const soon = (): void => {

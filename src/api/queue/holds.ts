@@ -28,7 +28,13 @@ export function createHolds() {
         return;
       }
       const { promise, resolve } = Promise.withResolvers<RequestRow>();
-      held.set(id, { ...(request === undefined ? {} : { request }), committed: false, promise, settle: resolve, holders: 1 });
+      held.set(id, {
+        ...(request === undefined ? {} : { request }),
+        committed: false,
+        promise,
+        settle: resolve,
+        holders: 1,
+      });
     },
     leave(id: string): void {
       const entry = held.get(id);

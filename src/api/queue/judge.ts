@@ -62,20 +62,32 @@ export function judge(row: Judged, lease: string, result: OutcomeResult): Judgem
 
 function judgePublicKey(row: Judged, result: Extract<OutcomeResult, { kind: 'PublicKey' }>): Judgement {
   if (row.kind !== 'GenerateKey') return { acknowledgement: 'conflict', effect: nothing };
-  if (row.state === 'made') return { acknowledgement: row.publicKey === result.publicKey ? 'duplicate' : 'conflict', effect: nothing };
+  if (row.state === 'made')
+    return { acknowledgement: row.publicKey === result.publicKey ? 'duplicate' : 'conflict', effect: nothing };
   if (finalStates.includes(row.state)) return { acknowledgement: 'conflict', effect: nothing };
   if (!row.attested(result.publicKey, result.attestation)) return { acknowledgement: 'conflict', effect: nothing };
-  return { acknowledgement: 'accepted', effect: { kind: 'made', publicKey: result.publicKey, attestation: result.attestation } };
+  return {
+    acknowledgement: 'accepted',
+    effect: { kind: 'made', publicKey: result.publicKey, attestation: result.attestation },
+  };
 }
 
 function judgeSignatures(row: Judged, result: Extract<OutcomeResult, { kind: 'Signatures' }>): Judgement {
   if (row.kind !== 'Sign') return { acknowledgement: 'conflict', effect: nothing };
-  if (row.state === 'signed') return { acknowledgement: same(row.signatures, result.signatures) ? 'duplicate' : 'conflict', effect: nothing };
+  if (row.state === 'signed')
+    return { acknowledgement: same(row.signatures, result.signatures) ? 'duplicate' : 'conflict', effect: nothing };
   if (finalStates.includes(row.state)) return { acknowledgement: 'conflict', effect: nothing };
-  if (row.keyPublicKey !== result.publicKey || row.digestCount !== result.signatures.length) return { acknowledgement: 'conflict', effect: nothing };
-  return { acknowledgement: 'accepted', effect: { kind: 'signed', publicKey: result.publicKey, signatures: result.signatures } };
+  if (row.keyPublicKey !== result.publicKey || row.digestCount !== result.signatures.length)
+    return { acknowledgement: 'conflict', effect: nothing };
+  return {
+    acknowledgement: 'accepted',
+    effect: { kind: 'signed', publicKey: result.publicKey, signatures: result.signatures },
+  };
 }
 
 function same(stored: readonly Signature[] | null, reported: readonly Signature[]): boolean {
-  return stored?.length === reported.length && stored.every((one, at) => one.rs === reported[at]?.rs && one.recid === reported[at]?.recid);
+  return (
+    stored?.length === reported.length &&
+    stored.every((one, at) => one.rs === reported[at]?.rs && one.recid === reported[at]?.recid)
+  );
 }

@@ -69,7 +69,11 @@ interface TakenRecord {
  * - One that was tried before comes alone: a poison request takes no neighbours along.
  * - One that this instance gave back goes to another capable instance while one lives.
  */
-export async function take(pool: pg.Pool, node: DriverNode, call: Pick<LeaseCall, 'instance' | 'capabilities' | 'max'>): Promise<LeasedRequest[]> {
+export async function take(
+  pool: pg.Pool,
+  node: DriverNode,
+  call: Pick<LeaseCall, 'instance' | 'capabilities' | 'max'>,
+): Promise<LeasedRequest[]> {
   const { rows } = await pool.query<TakenRecord>(
     `with waiting as (
        select r.id, r.attempts, r.priority, r.turn

@@ -5,8 +5,8 @@ import type { Acknowledgement, Outcome, OutcomesCall, Signature } from '../../sh
 import { CodedError } from '../../shared/errors.ts';
 import type { KeyType } from '../../shared/keys.ts';
 import { insertKeys, type NewKey } from '../keys.ts';
-import { type Effect, judge } from './judge.ts';
 import { maxAttempts } from './expiry.ts';
+import { type Effect, judge } from './judge.ts';
 import type { DriverNode } from './lease.ts';
 import type { RequestState } from './request.ts';
 import { type RequestRecord, requestColumns } from './request-row.ts';
@@ -96,12 +96,19 @@ export async function complete(
 }
 
 async function requireOwnInstance(client: pg.ClientBase, node: DriverNode, instance: string): Promise<void> {
-  const { rowCount } = await client.query('select 1 from driver_instance where id = $1 and node = $2', [instance, node.name]);
+  const { rowCount } = await client.query('select 1 from driver_instance where id = $1 and node = $2', [
+    instance,
+    node.name,
+  ]);
   if (rowCount !== 1) throw new CodedError('INSTANCE_OF_OTHER_NODE', `${instance}, called by ${node.name}`);
 }
 
 /** Sorted by id, so that two calls that share requests cannot wait for each other in a circle. */
-async function lockRows(client: pg.ClientBase, node: DriverNode, outcomes: readonly Outcome[]): Promise<Map<string, LockedRow>> {
+async function lockRows(
+  client: pg.ClientBase,
+  node: DriverNode,
+  outcomes: readonly Outcome[],
+): Promise<Map<string, LockedRow>> {
   const { rows } = await client.query<LockedRow>(
     `select r.id, r.kind, r.state, r.organisation, r.lease, r.key_id, r.key_name, r.scheme, r.curve,
        coalesce(array_length(r.digests, 1), 0) as digest_count, r.public_key, r.signatures, key.public_key as key_public_key
@@ -113,7 +120,13 @@ async function lockRows(client: pg.ClientBase, node: DriverNode, outcomes: reado
   return new Map(rows.map((row) => [row.id, row]));
 }
 
-function isAttested(pinned: ReadonlyMap<string, KeyObject>, node: DriverNode, row: LockedRow, publicKey: string, attestation: string): boolean {
+function isAttested(
+  pinned: ReadonlyMap<string, KeyObject>,
+  node: DriverNode,
+  row: LockedRow,
+  publicKey: string,
+  attestation: string,
+): boolean {
   const key = pinned.get(node.keyStore);
   if (key === undefined) return false;
   const type = { scheme: row.scheme, curve: row.curve } as KeyType;
@@ -124,7 +137,12 @@ function isAttested(pinned: ReadonlyMap<string, KeyObject>, node: DriverNode, ro
   );
 }
 
-async function applyEffects(client: pg.ClientBase, node: DriverNode, instance: string, decided: readonly Decided[]): Promise<RequestRecord[]> {
+async function applyEffects(
+  client: pg.ClientBase,
+  node: DriverNode,
+  instance: string,
+  decided: readonly Decided[],
+): Promise<RequestRecord[]> {
   const newKeys: NewKey[] = [];
   const updates: Record<string, unknown>[] = [];
   for (const { row, effect } of decided) {
@@ -165,7 +183,11 @@ async function applyEffects(client: pg.ClientBase, node: DriverNode, instance: s
  * One statement for the batch. A device fault counts as an attempt only once per slot: an instance that already gave
  * this request back says nothing new about it.
  */
-async function updateRows(client: pg.ClientBase, instance: string, updates: readonly Record<string, unknown>[]): Promise<RequestRecord[]> {
+async function updateRows(
+  client: pg.ClientBase,
+  instance: string,
+  updates: readonly Record<string, unknown>[],
+): Promise<RequestRecord[]> {
   const { rows } = await client.query<RequestRecord>(
     `with told as (
        select * from jsonb_to_recordset($1::jsonb) as t (id text, state text, public_key text, signatures jsonb,

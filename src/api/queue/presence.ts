@@ -16,7 +16,9 @@ export function createPresence(pool: pg.Pool, failed: (error: unknown) => void) 
     if (noting || inFlight.size === 0) return;
     noting = true;
     try {
-      await pool.query('update driver_instance set seen_at = now() where id = any($1) and ended_at is null', [[...inFlight.keys()]]);
+      await pool.query('update driver_instance set seen_at = now() where id = any($1) and ended_at is null', [
+        [...inFlight.keys()],
+      ]);
     } catch (error) {
       failed(error);
     } finally {

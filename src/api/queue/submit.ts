@@ -49,12 +49,23 @@ export function createSubmitter(pool: pg.Pool, signTtlMs: number, inserted: (ids
     const deadline = performance.now() + insertPatienceMs;
     for (let tries = 0; ; tries += 1) {
       try {
-        const rows = await insertRequests(pool, batch.map((pending) => pending.request), signTtlMs);
+        const rows = await insertRequests(
+          pool,
+          batch.map((pending) => pending.request),
+          signTtlMs,
+        );
         // Told first, so that a driver takes the work while the callers below are still being answered.
         inserted([...rows.keys()]);
         const missing = batch.filter((pending) => !rows.has(pending.request.id));
-        const existing = missing.length === 0 ? new Map() : await readExisting(pool, missing.map((pending) => pending.request));
-        for (const pending of batch) settle(pending, rows.get(pending.request.id), existing.get(pending.request.id), tries > 0);
+        const existing =
+          missing.length === 0
+            ? new Map()
+            : await readExisting(
+                pool,
+                missing.map((pending) => pending.request),
+              );
+        for (const pending of batch)
+          settle(pending, rows.get(pending.request.id), existing.get(pending.request.id), tries > 0);
         return;
       } catch (error) {
         if (!isUnreachable(error) || performance.now() > deadline) {
@@ -75,8 +86,14 @@ export function createSubmitter(pool: pg.Pool, signTtlMs: number, inserted: (ids
     },
   };
 }
+export type Submitter = ReturnType<typeof createSubmitter>;
 
-function settle(pending: Pending, fresh: RequestRecord | undefined, existing: RequestRecord | undefined, retried: boolean): void {
+function settle(
+  pending: Pending,
+  fresh: RequestRecord | undefined,
+  existing: RequestRecord | undefined,
+  retried: boolean,
+): void {
   if (fresh !== undefined) pending.resolve({ row: requestRow(fresh), fresh: true });
   else if (existing !== undefined) {
     // After a lost connection the first try may have been committed: the row is then our own.
@@ -85,7 +102,11 @@ function settle(pending: Pending, fresh: RequestRecord | undefined, existing: Re
   } else pending.reject(new CodedError('USER_ACTION_USED', `for ${pending.request.id}`));
 }
 
-async function insertRequests(pool: pg.Pool, requests: readonly NewRequest[], signTtlMs: number): Promise<Map<string, RequestRecord>> {
+async function insertRequests(
+  pool: pg.Pool,
+  requests: readonly NewRequest[],
+  signTtlMs: number,
+): Promise<Map<string, RequestRecord>> {
   const { rows } = await pool.query<RequestRecord>(
     `insert into request (id, organisation, kind, key_store, capability, state, service_account, access_token, user_action,
        external_id, fingerprint, body, network, key_id, key_name, scheme, curve, digests, format, authorisation, expires_at)

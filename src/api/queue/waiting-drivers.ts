@@ -62,7 +62,10 @@ export function createWaitingDrivers(missed: (ids: readonly string[]) => void, f
 
   return {
     add(call: WaitingCall): void {
-      if (dismissed) return call.answer([]);
+      if (dismissed) {
+        call.answer([]);
+        return;
+      }
       waiting.add(call);
       look();
     },

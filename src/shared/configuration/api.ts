@@ -1,40 +1,66 @@
 import { z } from 'zod';
 import { database, log, name, path, port } from './sections.ts';
 
-const listener = { host: z.string().min(1).default('0.0.0.0'), port, certificateFile: path, privateKeyFile: path };
+const listener = {
+  host: z.string().min(1).default('0.0.0.0').describe('Address to listen on'),
+  port: port.describe('Port to listen on'),
+  certificateFile: path.describe('Server certificate with its chain'),
+  privateKeyFile: path.describe('Secret file with its private key'),
+};
 
 /** `hsm-driver api`: one process of the signing API. Several may share a database. */
 export const apiConfiguration = z.strictObject({
-  kind: z.literal('api'),
-  /** For applications (the Dfns SDKs). */
-  application: z.strictObject(listener),
-  /** For drivers: mutual TLS. */
-  driver: z.strictObject({
-    ...listener,
-    clientCaFile: path,
-    /** The nodes that may call, by the common name of their client certificate, and the key store each serves. */
-    nodes: z.array(z.strictObject({ name, keyStore: name })).min(1),
-  }),
-  database,
-  /** 32 bytes or more, the same for all API processes: authenticates challenges and user-action tokens. */
-  userActionSecretFile: path,
+  kind: z.literal('api').describe('What this file configures'),
+  application: z.strictObject(listener).describe('The listener for applications (the Dfns SDKs)'),
+  driver: z
+    .strictObject({
+      ...listener,
+      clientCaFile: path.describe('CA that signs the drivers’ client certificates, and nothing else'),
+      nodes: z
+        .array(
+          z.strictObject({
+            name: name.describe('Common name of the node’s client certificate'),
+            keyStore: name.describe('The key store that it serves'),
+          }),
+        )
+        .min(1)
+        .describe('The nodes that may ask for work'),
+    })
+    .describe('The listener for drivers: mutual TLS; never terminate it in between'),
+  database: database.describe('The API’s database, shared by all API processes'),
+  userActionSecretFile: path.describe(
+    'Secret file, 32 bytes or more, the same for all API processes: authenticates challenges and user-action tokens',
+  ),
   keyStores: z
     .array(
       z.strictObject({
-        id: name,
-        name: z.string().max(100).optional(),
-        /** Keys are made here when createKey names no store. */
-        primary: z.boolean().default(false),
-        /** Of the key store's attestation key, from the ceremony file: uncompressed P-256 point, 65 bytes hex. */
-        attestationPublicKey: z.string().regex(/^04[0-9a-f]{128}$/, 'an uncompressed P-256 point: 04 and 128 hex digits'),
+        id: name.describe('The store’s id, as applications send it in `storeId`'),
+        name: z.string().max(100).optional().describe('For people'),
+        primary: z
+          .boolean()
+          .default(false)
+          .describe('Keys are made here when an application names no store; exactly one'),
+        attestationPublicKey: z
+          .string()
+          .regex(/^04[0-9a-f]{128}$/, 'an uncompressed P-256 point: 04 and 128 hex digits')
+          .describe('`attestationKey.publicKey` of the ceremony file: every public key must carry its attestation'),
       }),
     )
     .min(1)
-    .refine((stores) => stores.filter((store) => store.primary).length === 1, 'exactly one key store must be primary'),
-  /** How long a POST is held open for its result. */
-  holdMs: z.int().min(100).max(120_000).default(25_000),
-  /** A signature request that is not done by then has failed. */
-  signTtlMs: z.int().min(1_000).max(3_600_000).default(300_000),
+    .refine((stores) => stores.filter((store) => store.primary).length === 1, 'exactly one key store must be primary')
+    .describe('The key stores behind this API'),
+  holdMs: z
+    .int()
+    .min(100)
+    .max(120_000)
+    .default(25_000)
+    .describe('How long a POST is held open for its result, in milliseconds'),
+  signTtlMs: z
+    .int()
+    .min(1_000)
+    .max(3_600_000)
+    .default(300_000)
+    .describe('A signature request that is not done after this many milliseconds has failed'),
   log,
 });
 export type ApiConfiguration = z.infer<typeof apiConfiguration>;

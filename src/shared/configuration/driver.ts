@@ -3,24 +3,31 @@ import { database, log, name, path, slot } from './sections.ts';
 
 /** `hsm-driver run`: one node of the driver. */
 export const driverConfiguration = z.strictObject({
-  kind: z.literal('driver'),
-  /** The node's name, as in its client certificate and on the API's list. */
-  node: name,
-  keyStore: name,
-  api: z.strictObject({
-    /** Origins of the API's driver listener, e.g. https://signing.example:8443; each is used in turn. */
-    addresses: z.array(z.url({ protocol: /^https$/ })).min(1),
-    caFile: path,
-    certificateFile: path,
-    privateKeyFile: path,
-  }),
-  database,
-  /** The ceremony's protocol file: pins the attestation key and the canaries of the key store's master key. */
-  ceremonyFile: path,
+  kind: z.literal('driver').describe('What this file configures'),
+  node: name.describe('The node’s name: the common name of its client certificate, on the API’s list'),
+  keyStore: name.describe('The key store that this node’s HSMs and database belong to'),
+  api: z
+    .strictObject({
+      addresses: z
+        .array(z.url({ protocol: /^https$/ }))
+        .min(1)
+        .describe(
+          'Origins of the API’s driver listener, e.g. https://signing.example:8444; the next one is used when one fails',
+        ),
+      caFile: path.describe('CA of the API’s certificate'),
+      certificateFile: path.describe('The node’s client certificate'),
+      privateKeyFile: path.describe('Secret file with its private key'),
+    })
+    .describe('Where this node asks for work'),
+  database: database.describe('The driver database: wrapped keys and the journal; one per key store'),
+  ceremonyFile: path.describe(
+    'The ceremony’s protocol file: pins the attestation key and the canaries of the master key',
+  ),
   slots: z
     .array(slot)
     .min(1)
-    .refine((slots) => new Set(slots.map((one) => one.name)).size === slots.length, 'slot names must differ'),
+    .refine((slots) => new Set(slots.map((one) => one.name)).size === slots.length, 'slot names must differ')
+    .describe('The HSM slots of this node; each gets a worker process'),
   log,
 });
 export type DriverConfiguration = z.infer<typeof driverConfiguration>;

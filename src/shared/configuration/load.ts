@@ -15,7 +15,10 @@ export function loadConfiguration<Schema extends z.ZodType>(file: string, schema
   const lines = new LineCounter();
   const document = parseDocument(source, { lineCounter: lines, uniqueKeys: true });
   if (document.errors.length > 0) {
-    throw invalid(file, document.errors.map((error) => `line ${error.linePos?.[0].line ?? '?'}: ${error.message.split('\n')[0]}`));
+    throw invalid(
+      file,
+      document.errors.map((error) => `line ${error.linePos?.[0].line ?? '?'}: ${error.message.split('\n')[0]}`),
+    );
   }
   const result = schema.safeParse(document.toJS());
   if (!result.success) throw invalid(file, problems(result.error));
@@ -26,12 +29,17 @@ function readConfiguration(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new CodedError('CONFIG_UNREADABLE', `${file} (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`, { cause });
+    throw new CodedError('CONFIG_UNREADABLE', `${file} (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`, {
+      cause,
+    });
   }
 }
 
 function invalid(file: string, found: readonly string[]): CodedError {
-  return new CodedError('CONFIG_INVALID', `${file} has ${found.length} problem${found.length === 1 ? '' : 's'}: ${found.join('; ')}`);
+  return new CodedError(
+    'CONFIG_INVALID',
+    `${file} has ${found.length} problem${found.length === 1 ? '' : 's'}: ${found.join('; ')}`,
+  );
 }
 
 function problems(error: z.ZodError): string[] {
@@ -45,7 +53,9 @@ function problems(error: z.ZodError): string[] {
 }
 
 function pathText(path: readonly PropertyKey[]): string {
-  return path.map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index === 0 ? '' : '.'}${String(part)}`)).join('');
+  return path
+    .map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index === 0 ? '' : '.'}${String(part)}`))
+    .join('');
 }
 
 function withAbsolutePaths(value: unknown, base: string): unknown {
@@ -54,7 +64,9 @@ function withAbsolutePaths(value: unknown, base: string): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([key, member]) => [
       key,
-      typeof member === 'string' && (key === 'module' || key.endsWith('File')) ? resolve(base, member) : withAbsolutePaths(member, base),
+      typeof member === 'string' && (key === 'module' || key.endsWith('File'))
+        ? resolve(base, member)
+        : withAbsolutePaths(member, base),
     ]),
   );
 }

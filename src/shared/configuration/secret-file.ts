@@ -39,7 +39,11 @@ function openSecret(file: string, what: string): number {
   try {
     handle = openSync(file, 'r');
   } catch (cause) {
-    throw new CodedError('SECRET_FILE_MISSING', `${what} ${file} (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`, { cause });
+    throw new CodedError(
+      'SECRET_FILE_MISSING',
+      `${what} ${file} (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`,
+      { cause },
+    );
   }
   const status = fstatSync(handle);
   const refuse = (code: 'SECRET_FILE_INVALID' | 'SECRET_FILE_UNSAFE', why: string): never => {

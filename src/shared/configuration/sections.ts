@@ -1,6 +1,9 @@
 import { z } from 'zod';
 
-/** Sections that more than one configuration file has. Paths are relative to the configuration file. */
+/**
+ * Sections that more than one configuration file has. Every key is described here once: docs/configuration.md is
+ * printed from these texts. Paths are relative to the configuration file.
+ */
 
 export const path = z.string().min(1);
 export const port = z.int().min(1).max(65_535);
@@ -11,35 +14,45 @@ export const name = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'letters, digits, dot, dash and underscore only');
 
 export const database = z.strictObject({
-  host: z.string().min(1),
-  port: port.default(5432),
-  name: z.string().min(1),
-  /** The runtime role: it can read and write rows, and change no schema. */
-  user: z.string().min(1),
-  passwordFile: path.optional(),
-  /** CA of the server's certificate; without it the connection is not encrypted. */
-  caFile: path.optional(),
-  /** The role that owns the schema; used by `hsm-driver migrate` only. */
-  owner: z.strictObject({ user: z.string().min(1), passwordFile: path.optional() }).optional(),
+  host: z.string().min(1).describe('Host of the PostgreSQL server'),
+  port: port.default(5432).describe('Port of the PostgreSQL server'),
+  name: z.string().min(1).describe('Name of the database'),
+  user: z.string().min(1).describe('The runtime role: it reads and writes rows, and can change no schema'),
+  passwordFile: path.optional().describe('Secret file with the role’s password'),
+  caFile: path.optional().describe('CA of the server’s certificate; without it the connection is not encrypted'),
+  owner: z
+    .strictObject({
+      user: z.string().min(1).describe('The role that owns the schema'),
+      passwordFile: path.optional().describe('Secret file with its password'),
+    })
+    .optional()
+    .describe('Used by `hsm-driver migrate` only; leave it out elsewhere'),
 });
 export type DatabaseConfiguration = z.infer<typeof database>;
 
 export const log = z
-  .strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') })
-  .prefault({});
+  .strictObject({
+    level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe line that is written'),
+  })
+  .prefault({})
+  .describe('One JSON line per event on standard output');
 
 /** One HSM slot: a physical partition, the library that reaches it, and the PIN file that opens it. */
 export const slot = z.strictObject({
-  name,
-  /** Full path of the PKCS#11 library. */
-  module: path,
-  /** Environment variables the library reads, e.g. SOFTHSM2_CONF or ChrystokiConfigurationPath. Never secrets. */
-  environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({}),
-  tokenLabel: z.string().min(1).max(32),
-  /** Needed only where several tokens carry the same label. */
-  tokenSerial: z.string().min(1).max(16).optional(),
-  pinFile: path,
-  /** Session threads: PKCS#11 sessions that work in parallel. */
-  sessions: z.int().min(1).max(64).default(2),
+  name: name.describe('What logs and metrics call this slot'),
+  module: path.describe('Full path of the HSM’s PKCS#11 library'),
+  environment: z
+    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string())
+    .default({})
+    .describe('Environment variables that the library reads, e.g. ChrystokiConfigurationPath; never secrets'),
+  tokenLabel: z.string().min(1).max(32).describe('CKA_LABEL of the token (partition)'),
+  tokenSerial: z
+    .string()
+    .min(1)
+    .max(16)
+    .optional()
+    .describe('Serial number of the token; needed only where several carry the same label'),
+  pinFile: path.describe('Secret file with the user PIN; refused when everybody can read it'),
+  sessions: z.int().min(1).max(64).default(2).describe('Session threads: PKCS#11 sessions that work in parallel'),
 });
 export type SlotConfiguration = z.infer<typeof slot>;

@@ -38,7 +38,8 @@ function attestationMessage(key: AttestedKey): Buffer {
 /** The pinned attestation public key: 65 bytes, uncompressed P-256 point, hex as it stands in configurations. */
 export function attestationPublicKey(uncompressedHex: string): KeyObject {
   const point = Buffer.from(uncompressedHex, 'hex');
-  if (point.length !== 65 || point[0] !== 4) throw new RangeError('an uncompressed P-256 point has 65 bytes and begins with 04');
+  if (point.length !== 65 || point[0] !== 4)
+    throw new RangeError('an uncompressed P-256 point has 65 bytes and begins with 04');
   return createPublicKey({
     key: { kty: 'EC', crv: 'P-256', x: point.toString('base64url', 1, 33), y: point.toString('base64url', 33) },
     format: 'jwk',

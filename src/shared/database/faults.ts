@@ -2,9 +2,23 @@ import { CodedError } from '../errors.ts';
 
 /** SQLSTATE classes after which a connection is of no use, and the errors of sockets (design: databases). */
 const connectionStates = ['25006', '57P01', '57P02', '57P03', '53300', '3D000', '28000', '28P01'];
-const socketCodes = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENOENT'];
+const socketCodes = [
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENOENT',
+];
 /** pg reports these without a code. */
-const driverTexts = ['Connection terminated', 'timeout exceeded when trying to connect', 'Client has encountered a connection error', 'Query read timeout'];
+const driverTexts = [
+  'Connection terminated',
+  'timeout exceeded when trying to connect',
+  'Client has encountered a connection error',
+  'Query read timeout',
+];
 
 /** True when the database, not the statement, is the cause. */
 export function isUnreachable(thrown: unknown): boolean {
@@ -21,5 +35,7 @@ export function isUnreachable(thrown: unknown): boolean {
 export function unreachable(database: { host: string; port: number; name: string }, cause: unknown): CodedError {
   const first = cause instanceof AggregateError ? cause.errors[0] : cause;
   const why = first instanceof Error ? first.message : String(first);
-  return new CodedError('DATABASE_UNREACHABLE', `${database.name} at ${database.host}:${database.port} (${why})`, { cause });
+  return new CodedError('DATABASE_UNREACHABLE', `${database.name} at ${database.host}:${database.port} (${why})`, {
+    cause,
+  });
 }

@@ -51,14 +51,20 @@ async function applyMissing(client: pg.Client, database: DatabaseConfiguration, 
   await client.query(`create table if not exists schema_migration (
     version integer primary key, purpose text not null, name text not null, applied_at timestamptz not null default now())`);
   await client.query(`grant select on schema_migration to ${runtime}`);
-  const { rows } = await client.query<{ version: number; purpose: string }>('select version, purpose from schema_migration');
+  const { rows } = await client.query<{ version: number; purpose: string }>(
+    'select version, purpose from schema_migration',
+  );
   const foreign = rows.find((row) => row.purpose !== schema.purpose);
   if (foreign !== undefined) {
-    throw new CodedError('CONFIG_INVALID', `database ${database.name} is the ${foreign.purpose} database, not the ${schema.purpose} database`);
+    throw new CodedError(
+      'CONFIG_INVALID',
+      `database ${database.name} is the ${foreign.purpose} database, not the ${schema.purpose} database`,
+    );
   }
   const newest = schema.migrations.at(-1)?.version ?? 0;
   const present = Math.max(0, ...rows.map((row) => row.version));
-  if (present > newest) throw new CodedError('SCHEMA_TOO_NEW', `${database.name} has version ${present}, this program knows ${newest}`);
+  if (present > newest)
+    throw new CodedError('SCHEMA_TOO_NEW', `${database.name} has version ${present}, this program knows ${newest}`);
   for (const migration of schema.migrations.filter((one) => one.version > present)) {
     // The row first: another runner without the lock would collide here and roll back.
     await client.query('insert into schema_migration (version, purpose, name) values ($1, $2, $3)', [
@@ -81,15 +87,18 @@ export async function checkSchema(pool: pg.Pool, database: DatabaseConfiguration
   const newest = schema.migrations.at(-1)?.version ?? 0;
   let version: number;
   try {
-    const { rows } = await pool.query<{ version: number | null }>('select max(version) as version from schema_migration where purpose = $1', [
-      schema.purpose,
-    ]);
+    const { rows } = await pool.query<{ version: number | null }>(
+      'select max(version) as version from schema_migration where purpose = $1',
+      [schema.purpose],
+    );
     version = rows[0]?.version ?? 0;
   } catch (error) {
     if ((error as { code?: string }).code === '42P01') version = 0;
     else if (isUnreachable(error)) throw unreachable(database, error);
     else throw error;
   }
-  if (version < schema.oldest) throw new CodedError('SCHEMA_TOO_OLD', `${database.name} has version ${version}, needed is ${schema.oldest}`);
-  if (version > newest) throw new CodedError('SCHEMA_TOO_NEW', `${database.name} has version ${version}, this program knows ${newest}`);
+  if (version < schema.oldest)
+    throw new CodedError('SCHEMA_TOO_OLD', `${database.name} has version ${version}, needed is ${schema.oldest}`);
+  if (version > newest)
+    throw new CodedError('SCHEMA_TOO_NEW', `${database.name} has version ${version}, this program knows ${newest}`);
 }

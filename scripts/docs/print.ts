@@ -1,0 +1,9 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { configurationPage } from './configuration.ts';
+import { errorsPage } from './errors.ts';
+
+/** Prints the pages that are made from the code; test/docs.test.ts fails when one is out of date. */
+const docs = join(import.meta.dirname, '../../docs');
+writeFileSync(join(docs, 'configuration.md'), configurationPage());
+writeFileSync(join(docs, 'errors.md'), errorsPage());

@@ -1,0 +1,150 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
+import { stringify } from 'yaml';
+import { initialiseSoftToken } from '../../src/ceremony/initialise-token.ts';
+import { readCeremonyFile } from '../../src/shared/ceremony-file.ts';
+import type { Authority } from './certificates.ts';
+import type { LocalDatabase } from './databases.ts';
+import type { Places } from './places.ts';
+import { runCommand } from './processes.ts';
+import type { Secrets } from './secrets.ts';
+
+/** Two driver nodes with one HSM each: separate tokens, the same master key. */
+export const nodeNumbers = [1, 2] as const;
+export const keyStore = 'local';
+
+export interface Installation {
+  readonly places: Places;
+  readonly secrets: Secrets;
+  /** Path of the PKCS#11 module. */
+  readonly module: string;
+}
+
+function slotOf({ places, secrets, module }: Installation, n: number) {
+  return {
+    name: `hsm-${n}`,
+    module,
+    environment: { SOFTHSM2_CONF: join(places.token(n), 'softhsm2.conf') },
+    tokenLabel: `hsm-${n}`,
+    pinFile: secrets.pin(`hsm-${n}.pin`).file,
+  };
+}
+
+/** Makes the two software tokens that stand for two HSMs; tokens that are there are left alone. */
+export async function openTokens(installation: Installation): Promise<void> {
+  const { places, secrets, module } = installation;
+  for (const n of nodeNumbers) {
+    const directory = places.token(n);
+    const done = join(directory, 'initialised');
+    if (existsSync(done)) continue;
+    mkdirSync(join(directory, 'tokens'), { recursive: true, mode: 0o700 });
+    const slot = slotOf(installation, n);
+    writeFileSync(
+      slot.environment.SOFTHSM2_CONF,
+      `directories.tokendir = ${join(directory, 'tokens')}\nobjectstore.backend = file\nlog.level = ERROR\n`,
+    );
+    await initialiseSoftToken({
+      module,
+      environment: slot.environment,
+      label: slot.tokenLabel,
+      soPin: secrets.pin(`hsm-${n}.so-pin`).value,
+      pin: secrets.pin(`hsm-${n}.pin`).value,
+    });
+    writeFileSync(done, `${new Date().toISOString()}\n`);
+  }
+}
+
+/** The ceremony: one master key for both tokens, never outside an HSM in the clear. Its protocol file pins it. */
+export async function holdCeremony(installation: Installation): Promise<void> {
+  const { places } = installation;
+  if (existsSync(places.ceremonyFile)) return;
+  writeYaml(places.ceremony, {
+    kind: 'ceremony',
+    keyStore,
+    ceremonyFile: places.ceremonyFile,
+    tokens: nodeNumbers.map((n) => slotOf(installation, n)),
+  });
+  await runCommand(['ceremony', '--config', places.ceremony]);
+}
+
+/** Ports are kept from run to run where they are free, so that `client.json` stays right. */
+export async function choosePorts(places: Places): Promise<{ application: number; driver: number }> {
+  const file = join(places.root, 'ports.json');
+  const before = existsSync(file)
+    ? (JSON.parse(readFileSync(file, 'utf8')) as { application: number; driver: number })
+    : { application: 8443, driver: 8444 };
+  const ports = { application: await freePort(before.application), driver: await freePort(before.driver) };
+  writeFileSync(file, `${JSON.stringify(ports)}\n`);
+  return ports;
+}
+
+/** The wanted port where it is free, else any other. */
+async function freePort(wanted: number): Promise<number> {
+  for (const port of [wanted, 0]) {
+    const server = createServer();
+    const got = await new Promise<number | undefined>((resolve) => {
+      server.once('error', () => resolve(undefined));
+      server.listen(port, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
+    });
+    if (got === undefined) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return got;
+  }
+  throw new Error('no free port on 127.0.0.1');
+}
+
+export interface Authorities {
+  readonly application: Authority;
+  readonly drivers: Authority;
+}
+
+/** Writes the configuration of the API and of both nodes; they can be stopped, broken and started by hand with these. */
+export async function writeConfigurations(
+  installation: Installation,
+  authorities: Authorities,
+  databases: { readonly api: LocalDatabase; readonly driver: LocalDatabase },
+  ports: { readonly application: number; readonly driver: number },
+): Promise<void> {
+  const { places, secrets } = installation;
+  const listener = { host: '127.0.0.1', ...(await authorities.application.issue('signing-api', 'server')) };
+  writeYaml(places.apiConfig, {
+    kind: 'api',
+    application: { ...listener, port: ports.application },
+    driver: {
+      ...listener,
+      port: ports.driver,
+      clientCaFile: authorities.drivers.certificateFile,
+      nodes: nodeNumbers.map((n) => ({ name: `node-${n}`, keyStore })),
+    },
+    database: databases.api,
+    userActionSecretFile: secrets.password('user-action-secret').file,
+    keyStores: [
+      {
+        id: keyStore,
+        primary: true,
+        attestationPublicKey: readCeremonyFile(places.ceremonyFile).attestationKey.publicKey,
+      },
+    ],
+  });
+  for (const n of nodeNumbers) {
+    writeYaml(join(places.node(n), 'config.yaml'), {
+      kind: 'driver',
+      node: `node-${n}`,
+      keyStore,
+      api: {
+        addresses: [`https://127.0.0.1:${ports.driver}`],
+        caFile: authorities.application.certificateFile,
+        ...(await authorities.drivers.issue(`node-${n}`, 'client')),
+      },
+      database: databases.driver,
+      ceremonyFile: places.ceremonyFile,
+      slots: [{ ...slotOf(installation, n), sessions: 2 }],
+    });
+  }
+}
+
+function writeYaml(file: string, content: unknown): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, stringify(content));
+}

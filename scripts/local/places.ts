@@ -1,0 +1,38 @@
+import { join, resolve } from 'node:path';
+
+/** The repository, and where the local installation lives: everything below `.local/` can be deleted to start anew. */
+export const repository = resolve(import.meta.dirname, '../..');
+
+export interface Places {
+  readonly root: string;
+  readonly postgres: string;
+  readonly secrets: string;
+  readonly applicationCertificates: string;
+  readonly driverCertificates: string;
+  readonly logs: string;
+  readonly ceremony: string;
+  readonly ceremonyFile: string;
+  readonly apiConfig: string;
+  readonly client: string;
+  readonly samples: string;
+  node(n: number): string;
+  token(n: number): string;
+}
+
+export function places(root: string): Places {
+  return {
+    root,
+    postgres: join(root, 'postgres/data'),
+    secrets: join(root, 'secrets'),
+    applicationCertificates: join(root, 'certificates/application'),
+    driverCertificates: join(root, 'certificates/drivers'),
+    logs: join(root, 'logs'),
+    ceremony: join(root, 'ceremony/config.yaml'),
+    ceremonyFile: join(root, 'ceremony/protocol.json'),
+    apiConfig: join(root, 'api/config.yaml'),
+    client: join(root, 'client.json'),
+    samples: join(root, 'samples.json'),
+    node: (n) => join(root, `nodes/${n}`),
+    token: (n) => join(root, `tokens/hsm-${n}`),
+  };
+}

@@ -1,0 +1,73 @@
+import type pg from 'pg';
+import { CodedError } from '../../shared/errors.ts';
+import type { Capacity } from './capacity.ts';
+import { cancelUndelivered } from './expiry.ts';
+import type { HeldRows } from './held-rows.ts';
+import type { Holds } from './holds.ts';
+import type { RequestQueue, RequestRow } from './request.ts';
+import { type RequestRecord, requestColumns, requestRow } from './request-row.ts';
+import type { Submitter } from './submit.ts';
+
+/** A submitted request is watched this long until its caller holds it: its end may come before the caller asks. */
+const submitToHoldMs = 1_000;
+
+export interface ApplicationSideParts {
+  readonly relaxed: pg.Pool;
+  readonly durable: pg.Pool;
+  readonly capacity: Capacity;
+  readonly submitter: Submitter;
+  readonly holds: Holds;
+  readonly heldRows: HeldRows;
+}
+
+/** The queue as the application's routes see it: put in, wait, read. */
+export function createApplicationSide(parts: ApplicationSideParts): RequestQueue {
+  const { relaxed, durable, capacity, submitter, holds, heldRows } = parts;
+  return {
+    requireCapacity: capacity.require,
+
+    async submit(request) {
+      holds.enter(request.id, request);
+      try {
+        const submitted = await submitter.submit(request);
+        holds.committed(request.id);
+        if (!submitted.fresh) holds.leave(request.id);
+        else setTimeout(() => holds.leave(request.id), submitToHoldMs).unref();
+        return submitted;
+      } catch (error) {
+        holds.leave(request.id);
+        throw error;
+      }
+    },
+
+    async hold(id, holdMs) {
+      const submittedHere = holds.has(id);
+      holds.enter(id);
+      try {
+        if (!submittedHere) await heldRows.read([id]);
+        return (await holds.wait(id, holdMs)) ?? (await readRequest(relaxed, id));
+      } finally {
+        holds.leave(id);
+      }
+    },
+
+    async cancel(id) {
+      const cancelled = await cancelUndelivered(durable, id);
+      return cancelled === undefined ? await readRequest(relaxed, id) : requestRow(cancelled);
+    },
+
+    async find(organisation, id) {
+      const { rows } = await relaxed.query<RequestRecord>(
+        `select ${requestColumns} from request where id = $1 and organisation = $2`,
+        [id, organisation],
+      );
+      return rows[0] === undefined ? undefined : requestRow(rows[0]);
+    },
+  };
+}
+
+async function readRequest(pool: pg.Pool, id: string): Promise<RequestRow> {
+  const { rows } = await pool.query<RequestRecord>(`select ${requestColumns} from request where id = $1`, [id]);
+  if (rows[0] === undefined) throw new CodedError('NOT_FOUND', `request ${id}`);
+  return requestRow(rows[0]);
+}

@@ -1,0 +1,94 @@
+import type { KeyObject } from 'node:crypto';
+import type pg from 'pg';
+import type { LeaseCall, LeasedRequest, OutcomesAnswer, OutcomesCall } from '../../shared/driver-protocol.ts';
+import type { Log } from '../../shared/log.ts';
+import type { Capacity } from './capacity.ts';
+import { endInstance, endLeases } from './expiry.ts';
+import type { HeldRows } from './held-rows.ts';
+import type { HintSender } from './hints.ts';
+import { type DriverNode, renew, take } from './lease.ts';
+import { complete } from './outcomes.ts';
+import type { Presence } from './presence.ts';
+import { type WaitingDrivers, waitForWork } from './waiting-drivers.ts';
+
+/** The queue as the driver's routes see it. */
+export interface DriverQueue {
+  /**
+   * Renews, takes back, and gives work; held open up to `waitMs` when there is none.
+   * @param gone fires when the caller's connection ends: the call is then no longer in flight.
+   */
+  lease(node: DriverNode, call: LeaseCall, gone: AbortSignal): Promise<readonly LeasedRequest[]>;
+  outcomes(node: DriverNode, call: OutcomesCall): Promise<OutcomesAnswer>;
+  release(node: DriverNode, instance: string): Promise<void>;
+  /** Answers every waiting lease call with nothing, now and from now on: this process stops. */
+  dismissDrivers(): void;
+}
+
+export interface DriverSideParts {
+  readonly relaxed: pg.Pool;
+  readonly durable: pg.Pool;
+  readonly capacity: Capacity;
+  readonly presence: Presence;
+  readonly drivers: WaitingDrivers;
+  readonly hints: HintSender;
+  readonly heldRows: HeldRows;
+  readonly pinned: ReadonlyMap<string, KeyObject>;
+  readonly log: Log;
+}
+
+export function createDriverSide(parts: DriverSideParts): DriverQueue {
+  const { relaxed, durable, capacity, presence, drivers, hints, heldRows, log } = parts;
+  const calls = new Map<string, { readonly superseded: AbortController; readonly done: Promise<unknown> }>();
+
+  const workCameBack = (): void => {
+    drivers.work();
+    hints.work();
+  };
+
+  return {
+    async lease(node, call, gone) {
+      // One call at a time per instance. A newer one means that the answer to the older one is lost: what that one
+      // still takes must be the instance's before the newer one says what it holds.
+      const older = calls.get(call.instance);
+      older?.superseded.abort();
+      const superseded = new AbortController();
+      const over = AbortSignal.any([gone, superseded.signal]);
+      const answer = (async () => {
+        await older?.done.catch(() => {});
+        if ((await renew(relaxed, node, call)) > 0) workCameBack();
+        capacity.note(node.keyStore, call.capabilities);
+        if (call.max === 0) return [];
+        return await waitForWork(drivers, over, call.waitMs, () => take(relaxed, node, call));
+      })();
+      calls.set(call.instance, { superseded, done: answer });
+      presence.enter(call.instance);
+      try {
+        return await answer;
+      } finally {
+        presence.leave(call.instance);
+        if (calls.get(call.instance)?.superseded === superseded) calls.delete(call.instance);
+      }
+    },
+
+    async outcomes(node, call) {
+      const { acknowledgements, finished, requeued } = await complete(durable, parts.pinned, node, call);
+      heldRows.finished(finished);
+      if (requeued > 0) workCameBack();
+      for (const { id, acknowledgement } of acknowledgements) {
+        if (acknowledgement !== 'conflict') continue;
+        log.error({ requestId: id, node: node.name }, 'outcome refused: it contradicts what is known');
+      }
+      return { outcomes: acknowledgements };
+    },
+
+    async release(node, instance) {
+      if (!(await endInstance(relaxed, node.name, instance))) return;
+      const ended = await endLeases(durable, instance);
+      heldRows.finished(ended.failed);
+      log.info({ node: node.name, instance, requests: ended.requeued }, 'instance released');
+      workCameBack();
+    },
+
+    dismissDrivers: drivers.dismiss,
+  };
+}

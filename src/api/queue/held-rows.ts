@@ -1,0 +1,38 @@
+import type pg from 'pg';
+import type { HintSender } from './hints.ts';
+import type { Holds } from './holds.ts';
+import { type RequestRecord, requestColumns, requestRow } from './request-row.ts';
+import type { Submitter } from './submit.ts';
+
+/** What this process knows of the rows that its callers wait for: told by completions, by hints, and by reading. */
+export function createHeldRows(pool: pg.Pool, holds: Holds, hints: HintSender, submitter: Submitter) {
+  const read = async (ids: readonly string[]): Promise<Set<string>> => {
+    const ours = ids.filter((id) => holds.has(id));
+    if (ours.length === 0) return new Set();
+    const { rows } = await pool.query<RequestRecord>(`select ${requestColumns} from request where id = any($1)`, [
+      ours,
+    ]);
+    for (const row of rows) holds.settle(requestRow(row));
+    return new Set(rows.map((row) => row.id));
+  };
+
+  return {
+    /** Rows that this process made final: its own callers are answered, other processes get a hint. */
+    finished(records: readonly RequestRecord[]): void {
+      const elsewhere: string[] = [];
+      for (const record of records) {
+        if (holds.has(record.id)) holds.settle(requestRow(record));
+        else elsewhere.push(record.id);
+      }
+      if (elsewhere.length > 0) hints.done(elsewhere);
+    },
+    /** Reads those of the rows that somebody waits for here; the ids that are still in the database. */
+    read,
+    /** Reads all that is waited for; rows that a database crash swallowed are inserted again, under the same ids. */
+    async readAndRestore(): Promise<void> {
+      const present = await read(holds.ids());
+      for (const request of holds.swallowed(present)) await submitter.submit(request);
+    },
+  };
+}
+export type HeldRows = ReturnType<typeof createHeldRows>;

@@ -1,0 +1,137 @@
+import { randomBytes } from 'node:crypto';
+import t from 'tap';
+import type { LeasedRequest } from '../src/shared/driver-protocol.ts';
+import { openTestDatabases } from './support/database.ts';
+import { keyRequest, makeKey, openDriver, openQueue, organisation, signatures, signRequest } from './support/queue.ts';
+
+const databases = await openTestDatabases(t);
+const queue = await openQueue(t, databases.api);
+const elsewhere = await openQueue(t, databases.api);
+const key = await makeKey(queue);
+
+type Driver = ReturnType<typeof openDriver>;
+
+/** Leaves nothing behind for the next test. */
+async function finish(driver: Driver, leased: readonly LeasedRequest[]): Promise<void> {
+  for (const request of leased) await driver.report(request, signatures(key.publicKey));
+  await driver.release();
+}
+
+t.test('a waiting driver gets a new request at once, also from another API process', async (t) => {
+  const [here, there] = [openDriver(queue, 'node-a'), openDriver(elsewhere, 'node-b')];
+  for (const driver of [here, there]) {
+    const waiting = driver.lease(1, 5_000);
+    const request = signRequest(key.id);
+    await queue.application.submit(request);
+    const held = queue.application.hold(request.id, 10_000);
+    const [leased] = await waiting;
+    t.match(leased, { id: request.id, attempt: 1, lookUp: false });
+    t.equal(await driver.report(leased ?? { id: '', lease: '' }, signatures(key.publicKey)), 'accepted');
+    t.match(await held, { state: 'signed' });
+    await driver.release();
+  }
+});
+
+t.test('a lost answer costs nothing: what an instance does not hold goes back at its next call', async (t) => {
+  const driver = openDriver(queue, 'node-a');
+  const request = signRequest(key.id);
+  await queue.application.submit(request);
+  const [lost] = await driver.lease(5, 1_000);
+  t.equal(lost?.id, request.id);
+  const [again] = await driver.lease(5, 1_000, []);
+  t.match(again, { id: request.id, attempt: 1, lookUp: true });
+  t.match(await driver.lease(5, 0, [request.id]), [], 'what it holds stays its own');
+  t.equal(await driver.report(again ?? { id: '', lease: '' }, signatures(key.publicKey)), 'accepted');
+  await driver.release();
+});
+
+t.test('an instance that is released gives its requests to the others at once and never gets work again', async (t) => {
+  const [gone, alive] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
+  const request = signRequest(key.id);
+  await queue.application.submit(request);
+  t.match(await gone.lease(1, 1_000), [{ id: request.id }]);
+  const waiting = alive.lease(1, 5_000);
+  await gone.release();
+  t.match(await waiting, [{ id: request.id, attempt: 2 }]);
+  await t.rejects(gone.lease(1, 0), { code: 'INSTANCE_ENDED' });
+  await finish(alive, await waiting);
+});
+
+t.test('an instance that is not seen loses its requests, long before its lease ends', async (t) => {
+  const [killed, alive] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
+  const request = signRequest(key.id);
+  await queue.application.submit(request);
+  t.match(await killed.lease(1, 1_000), [{ id: request.id }]);
+  killed.die();
+  const leased = await alive.lease(1, 5_000);
+  t.match(leased, [{ id: request.id, attempt: 2 }]);
+  await finish(alive, leased);
+});
+
+t.test('a request that was tried before is leased alone', async (t) => {
+  const [first, second] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
+  const poison = signRequest(key.id);
+  await queue.application.submit(poison);
+  await first.lease(1, 1_000);
+  await first.release();
+  const neighbours = [signRequest(key.id), signRequest(key.id)];
+  for (const request of neighbours) await queue.application.submit(request);
+  const alone = await second.lease(10, 1_000);
+  t.match(alone, [{ id: poison.id, attempt: 2 }]);
+  const others = await second.lease(10, 1_000, [poison.id]);
+  t.same(others.map(({ id }) => id).sort(), neighbours.map(({ id }) => id).sort());
+  await finish(second, [...alone, ...others]);
+});
+
+t.test('an instance belongs to the node that named it first', async (t) => {
+  const driver = openDriver(queue, 'node-a');
+  await driver.lease(1, 0);
+  const call = { instance: driver.instance, slot: 's', capabilities: [], max: 0, holding: [], waitMs: 0 };
+  const thief = queue.driver.lease({ name: 'node-b', keyStore: 'test' }, call, new AbortController().signal);
+  await t.rejects(thief, { code: 'INSTANCE_OF_OTHER_NODE' });
+});
+
+t.test('a driver of another key store gets nothing of this one', async (t) => {
+  const request = signRequest(key.id);
+  await queue.application.submit(request);
+  const driver = openDriver(queue, 'node-a');
+  const call = {
+    instance: driver.instance,
+    slot: 's',
+    capabilities: ['Sign:ECDSA/secp256k1'],
+    max: 5,
+    holding: [],
+    waitMs: 0,
+  };
+  t.same(await queue.driver.lease({ name: 'node-x', keyStore: 'other' }, call, new AbortController().signal), []);
+  const own = openDriver(queue, 'node-b');
+  const leased = await own.lease(5, 1_000);
+  t.match(leased, [{ id: request.id }]);
+  await finish(own, leased);
+});
+
+t.test('the same externalId is one request, and one user action has one effect', async (t) => {
+  const externalId = randomBytes(8).toString('hex');
+  const first = await queue.application.submit(signRequest(key.id, { externalId }));
+  const second = await elsewhere.application.submit(signRequest(key.id, { externalId }));
+  t.same([first.fresh, second.fresh, second.row.id], [true, false, first.row.id]);
+  const used = signRequest(key.id, { userAction: 'one-user-action' });
+  await queue.application.submit(used);
+  const stolen = signRequest(key.id, { userAction: 'one-user-action', externalId: randomBytes(8).toString('hex') });
+  await t.rejects(elsewhere.application.submit(stolen), { code: 'USER_ACTION_USED' });
+  t.equal(await elsewhere.application.find(organisation, stolen.id), undefined);
+  t.equal(await elsewhere.application.find('or-other', used.id), undefined, 'another organisation sees nothing');
+});
+
+t.test('a key request that no driver ever saw can be cancelled, one that was delivered cannot', async (t) => {
+  const unseen = keyRequest();
+  const delivered = keyRequest();
+  await queue.application.submit(delivered);
+  const driver = openDriver(queue, 'node-a');
+  const ids = (await driver.lease(64, 1_000)).map(({ id }) => id);
+  t.ok(ids.includes(delivered.id));
+  await driver.release();
+  await queue.application.submit(unseen);
+  t.match(await queue.application.cancel(unseen.id), { state: 'cancelled' });
+  t.match(await queue.application.cancel(delivered.id), { state: 'queued' });
+});
