@@ -1,6 +1,6 @@
+import type { Signature } from '../../shared/driver-protocol.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import type { KeyType } from '../../shared/keys.ts';
-import type { Signature } from '../../shared/driver-protocol.ts';
 import type { WrappedKey } from '../wrapped-key.ts';
 
 /**

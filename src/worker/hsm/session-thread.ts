@@ -1,0 +1,96 @@
+import { timingSafeEqual } from 'node:crypto';
+import { parentPort, workerData } from 'node:worker_threads';
+import { codedError } from './failure.ts';
+import { generateKey } from './generate-key.ts';
+import { type CallClock, loadModule } from './module.ts';
+import { proveAtWork, proveSlot } from './probe.ts';
+import { signWithKey } from './sign.ts';
+import {
+  fromWire,
+  loadedMessage,
+  type ThreadAnswer,
+  type ThreadCall,
+  type ThreadData,
+  type WireTag,
+} from './thread-protocol.ts';
+import { openWorkbench, type StartUpBlob, type Workbench } from './workbench.ts';
+
+/**
+ * Entry of a worker_thread that owns one PKCS#11 session: one loop over messages, synchronous calls only. It imports as
+ * little as it can, because every session costs its memory. It never ends the process and never logs: what it finds it
+ * answers.
+ */
+
+if (parentPort === null) throw new Error('session-thread runs as a worker_thread only');
+const port = parentPort;
+const { slot, ceremony, guard, clocks, index } = workerData as ThreadData;
+
+const clock: CallClock = {
+  enter: () => void Atomics.store(clocks, index, process.hrtime.bigint()),
+  leave: () => void Atomics.store(clocks, index, 0n),
+};
+
+let bench: Workbench | undefined;
+let startUpBlob: StartUpBlob | undefined;
+
+function work(call: ThreadCall): unknown {
+  switch (call.name) {
+    case 'open': {
+      bench = openWorkbench(loadModule(slot.module, clock), { slot, ceremony, guard });
+      return { token: bench.token.info, countLow: bench.countLow };
+    }
+    case 'prove':
+      return proveSlot(opened());
+    case 'arm':
+      startUpBlob = call.ask;
+      return opened().arm(call.ask);
+    case 'generate':
+      return call.ask.map((job) => opened().attempt(() => generateKey(opened(), job)));
+    case 'sign':
+      return call.ask.map(({ requests, blob, ...key }) =>
+        signWithKey(
+          opened(),
+          { ...key, blob: fromWire(blob) },
+          requests.map((digests) => digests.map(fromWire)),
+        ),
+      );
+    case 'check-tags':
+      return call.ask.map((one) => opened().attempt(() => tagHolds(opened(), one)));
+    case 'probe':
+      return opened().attempt(() => proveAtWork(opened(), armed()));
+    case 'close':
+      return bench?.close();
+    default:
+      return call satisfies never;
+  }
+}
+
+function opened(): Workbench {
+  if (bench === undefined) throw new Error('the session thread was not opened');
+  return bench;
+}
+
+function armed(): StartUpBlob {
+  if (startUpBlob === undefined) throw new Error('the session thread was not armed');
+  return startUpBlob;
+}
+
+/** Made anew and compared here: some tokens' C_Verify accepts a truncated MAC. */
+function tagHolds({ session }: Workbench, { message, tag }: WireTag): boolean {
+  const stored = fromWire(tag);
+  const made = session.hmac(fromWire(message));
+  return stored.length === made.length && timingSafeEqual(stored, made);
+}
+
+port.on('message', (call: ThreadCall) => {
+  let answer: ThreadAnswer;
+  try {
+    answer = { id: call.id, ok: true, value: work(call) };
+  } catch (error) {
+    const { code, detail } = codedError(error);
+    answer = { id: call.id, ok: false, code, detail };
+  }
+  port.postMessage(answer);
+  if (call.name === 'close') port.close(); // nothing keeps the thread alive any longer
+});
+port.postMessage(loadedMessage);

@@ -1,0 +1,145 @@
+import type { CeremonyFile } from '../../shared/ceremony-file.ts';
+import { CodedError } from '../../shared/errors.ts';
+import type { Curve } from '../../shared/keys.ts';
+import { CKA, CKM } from './constants.ts';
+import { curveFacts } from './curve.ts';
+import { lowS, publicKeyHex } from './encoding.ts';
+import type { Cryptoki, Handle } from './module.ts';
+import { generateTemplates, secretKeySearch, unwrapTemplate } from './templates.ts';
+import type { Token } from './token.ts';
+
+/**
+ * One open session on a logged-in token, with the key store's master key and integrity key found. Used by one thread, one
+ * operation at a time. Key handles are lent for the length of a function and destroyed after it, whatever happened.
+ */
+export interface Session {
+  readonly cryptoki: Cryptoki;
+  readonly handle: Handle;
+  readonly masterKey: Handle;
+  /**
+   * A key pair is generated, lent, and destroyed: the only place where an extractable private key exists.
+   * @param publicKey hex, as in src/shared/keys.ts.
+   */
+  withNewKey<Value>(curve: Curve, use: (privateKey: Handle, publicKey: string) => Value): Value;
+  /** The private key in a blob, opened by the master key as a session object that cannot leave, lent and destroyed. */
+  withUnwrapped<Value>(curve: Curve, blob: Buffer, use: (privateKey: Handle) => Value): Value;
+  /** C_UnwrapKey without the loan, for the one key that lives as long as the session. */
+  unwrap(curve: Curve, blob: Buffer): Handle;
+  destroy(key: Handle): void;
+  wrap(privateKey: Handle): Buffer;
+  /**
+   * r‖s, 64 bytes, low-s for ECDSA; not yet verified.
+   * @param data 32-byte digest for ECDSA, the message for EdDSA.
+   */
+  sign(curve: Curve, privateKey: Handle, data: Buffer): Buffer;
+  /** HMAC-SHA-256 by the integrity key, 32 bytes. */
+  hmac(message: Buffer): Buffer;
+  /** True once a key could not be destroyed: only closing the session gets rid of it. */
+  readonly tainted: boolean;
+  /** Closes it, and with it every session object made on it. Never throws: there may be nothing left to close. */
+  close(): void;
+}
+
+type KeyStoreKeys = Pick<CeremonyFile, 'masterKey' | 'integrityKey'>;
+
+/**
+ * @param handle an open session of a logged-in user; closed by this function when it throws.
+ * @throws MASTER_KEY_MISSING, MASTER_KEY_OTHER (more than one), Pkcs11Fault
+ */
+export function createSession(cryptoki: Cryptoki, token: Token, handle: Handle, keys: KeyStoreKeys): Session {
+  const close = (): void => {
+    try {
+      cryptoki.closeSession(handle);
+    } catch {
+      // Gone already, or the device is: the process is replaced then.
+    }
+  };
+  try {
+    const masterKey = findOne(cryptoki, token, handle, 'master key', keys.masterKey);
+    const integrityKey = findOne(cryptoki, token, handle, 'integrity key', keys.integrityKey);
+    return sessionWith(cryptoki, handle, masterKey, integrityKey, keys.masterKey.wrapMechanism, close);
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+function sessionWith(
+  cryptoki: Cryptoki,
+  handle: Handle,
+  masterKey: Handle,
+  integrityKey: Handle,
+  wrapMechanism: number,
+  close: () => void,
+): Session {
+  let tainted = false;
+
+  function destroy(key: Handle): void {
+    try {
+      cryptoki.destroyObject(handle, key);
+    } catch {
+      tainted = true;
+    }
+  }
+
+  function lend<Value>(key: Handle, use: (key: Handle) => Value): Value {
+    try {
+      return use(key);
+    } finally {
+      destroy(key);
+    }
+  }
+
+  function unwrap(curve: Curve, blob: Buffer): Handle {
+    return cryptoki.unwrapKey(handle, { mechanism: wrapMechanism }, masterKey, blob, unwrapTemplate(curve));
+  }
+
+  return {
+    cryptoki,
+    handle,
+    masterKey,
+    withNewKey(curve, use) {
+      const { publicKey, privateKey } = generateTemplates(curve);
+      const pair = cryptoki.generateKeyPair(handle, { mechanism: curveFacts[curve].generate }, publicKey, privateKey);
+      return lend(pair.privateKey, () =>
+        lend(pair.publicKey, () =>
+          use(pair.privateKey, publicKeyHex(curve, cryptoki.attribute(handle, pair.publicKey, CKA.EC_POINT))),
+        ),
+      );
+    },
+    withUnwrapped: (curve, blob, use) => lend(unwrap(curve, blob), use),
+    unwrap,
+    destroy,
+    wrap: (privateKey) => cryptoki.wrapKey(handle, { mechanism: wrapMechanism }, masterKey, privateKey),
+    sign(curve, privateKey, data) {
+      const signature = cryptoki.sign(handle, { mechanism: curveFacts[curve].sign }, privateKey, data);
+      if (curve !== 'ed25519') return lowS(curve, signature);
+      if (signature.length !== 64) throw new RangeError(`an Ed25519 signature of ${signature.length} bytes`);
+      return signature;
+    },
+    hmac(message) {
+      const mac = cryptoki.sign(handle, { mechanism: CKM.SHA256_HMAC }, integrityKey, message);
+      if (mac.length !== 32) throw new RangeError(`an HMAC-SHA-256 of ${mac.length} bytes`);
+      return mac;
+    },
+    get tainted() {
+      return tainted;
+    },
+    close,
+  };
+}
+
+/** Exactly one object fits: asks for two, so that a second one is seen. */
+function findOne(
+  cryptoki: Cryptoki,
+  token: Token,
+  session: Handle,
+  what: string,
+  { id, label, ckaId }: { readonly id: string; readonly label: string; readonly ckaId: string },
+): Handle {
+  const [found, second] = cryptoki.find(session, secretKeySearch(label, ckaId), 2);
+  const named = `${what} ${id} (CKA_LABEL “${label}”, CKA_ID ${ckaId}) on token “${token.info.label}” (${token.info.serial})`;
+  if (found === undefined) throw new CodedError('MASTER_KEY_MISSING', `there is no ${named}`);
+  if (second !== undefined) throw new CodedError('MASTER_KEY_OTHER', `there is more than one ${named}`);
+  return found;
+}

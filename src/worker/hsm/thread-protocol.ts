@@ -1,0 +1,76 @@
+import type { CeremonyFile } from '../../shared/ceremony-file.ts';
+import type { SlotConfiguration } from '../../shared/configuration/sections.ts';
+import type { ErrorCode } from '../../shared/errors.ts';
+import type { KeyType } from '../../shared/keys.ts';
+import type { GeneratedKey, GenerateKeyJob, HsmResult, SignAnswer } from './jobs.ts';
+import type { LoginGuard } from './login-guard.ts';
+import type { TokenInfo } from './module.ts';
+import type { Proof } from './probe.ts';
+import type { StartUpBlob } from './workbench.ts';
+
+/**
+ * The messages between a worker's main thread and its session threads. Bytes travel as latin1 text: a cloned Buffer would
+ * take along the whole pool it is a view of.
+ */
+
+/** Given to a thread at its birth. */
+export interface ThreadData {
+  readonly slot: SlotConfiguration;
+  readonly ceremony: CeremonyFile;
+  readonly guard: LoginGuard;
+  /** One cell per thread: when its native call began (process.hrtime), 0 between calls. */
+  readonly clocks: BigInt64Array<SharedArrayBuffer>;
+  readonly index: number;
+}
+
+export type WireBytes = string;
+export const toWire = (bytes: Uint8Array): WireBytes => asBuffer(bytes).toString('latin1');
+export const fromWire = (text: WireBytes): Buffer => Buffer.from(text, 'latin1');
+
+/** Bytes that were cloned between threads arrive as a plain Uint8Array. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+export interface WireSignJob {
+  readonly keyId: string;
+  readonly type: KeyType;
+  readonly publicKey: string;
+  readonly blob: WireBytes;
+  /** Per request, its digests. */
+  readonly requests: readonly (readonly WireBytes[])[];
+}
+
+export interface WireTag {
+  readonly message: WireBytes;
+  readonly tag: WireBytes;
+}
+
+export interface Opened {
+  readonly token: TokenInfo;
+  readonly countLow: boolean;
+}
+
+/** What a thread can be asked, and what it answers. */
+export interface ThreadCalls {
+  open: { ask: undefined; answer: Opened };
+  prove: { ask: undefined; answer: Proof };
+  arm: { ask: StartUpBlob; answer: undefined };
+  generate: { ask: readonly GenerateKeyJob[]; answer: readonly HsmResult<GeneratedKey>[] };
+  sign: { ask: readonly WireSignJob[]; answer: readonly SignAnswer[] };
+  'check-tags': { ask: readonly WireTag[]; answer: readonly HsmResult<boolean>[] };
+  probe: { ask: undefined; answer: HsmResult<undefined> };
+  close: { ask: undefined; answer: undefined };
+}
+export type CallName = keyof ThreadCalls;
+
+export type ThreadCall = {
+  [Name in CallName]: { readonly id: number; readonly name: Name; readonly ask: ThreadCalls[Name]['ask'] };
+}[CallName];
+
+export type ThreadAnswer =
+  | { readonly id: number; readonly ok: true; readonly value: unknown }
+  | { readonly id: number; readonly ok: false; readonly code: ErrorCode; readonly detail: string };
+
+/** The first message of a thread: its code is loaded, no PKCS#11 function was called yet. */
+export const loadedMessage = 'loaded';

@@ -1,0 +1,77 @@
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { createRequire } from 'node:module';
+import type { Signature } from '../../shared/driver-protocol.ts';
+import type { KeyType } from '../../shared/keys.ts';
+import { uncompressedPoint } from './encoding.ts';
+import { p256DigestSignatureHolds } from './p256-digest.ts';
+
+/**
+ * Verification in software, with native code, of what the HSM signed. secp256k1 by libsecp256k1; its native binding is
+ * named here, because the package's own entry falls back to JavaScript without a word. P-256 and ed25519 by OpenSSL.
+ */
+const secp256k1 = createRequire(import.meta.url)('secp256k1/bindings.js') as typeof import('secp256k1');
+
+/**
+ * Whether a signature holds for a public key. For secp256k1 its recid must be right too, and s must be low.
+ * @param publicKey hex, as in src/shared/keys.ts.
+ * @param digest what C_Sign was given: 32 bytes for ECDSA, the whole message for EdDSA.
+ */
+export function signatureHolds(type: KeyType, publicKey: string, digest: Uint8Array, signature: Signature): boolean {
+  const rs = Buffer.from(signature.rs, 'hex');
+  if (rs.length !== 64) return false;
+  if (type.scheme === 'ECDSA' && digest.length !== 32) return false;
+  switch (type.curve) {
+    case 'secp256k1':
+      return signature.recid === undefined
+        ? secp256k1.ecdsaVerify(rs, digest, Buffer.from(publicKey, 'hex'))
+        : recoversTo(Buffer.from(publicKey, 'hex'), digest, rs, signature.recid);
+    case 'P-256':
+      return p256DigestSignatureHolds(uncompressedPoint('P-256', publicKey), asBuffer(digest), rs);
+    case 'ed25519':
+      return verify(null, digest, ed25519Key(publicKey), rs);
+    default:
+      return unknownCurve(type);
+  }
+}
+
+/**
+ * The y parity of R for which a secp256k1 signature recovers to its public key (SEC 1 section 4.1.6): finding it is the
+ * verification. R.x above the order (recid 2 and 3) happens once in 2¹²⁷ signatures and is refused.
+ * @returns undefined when the signature does not belong to the key.
+ */
+export function secp256k1RecoveryId(publicKey: string, digest: Uint8Array, rs: Uint8Array): 0 | 1 | undefined {
+  const expected = Buffer.from(publicKey, 'hex');
+  if (recoversTo(expected, digest, rs, 0)) return 0;
+  if (recoversTo(expected, digest, rs, 1)) return 1;
+  return undefined;
+}
+
+function recoversTo(expected: Buffer, digest: Uint8Array, rs: Uint8Array, recid: 0 | 1): boolean {
+  try {
+    return expected.equals(secp256k1.ecdsaRecover(rs, recid, digest, true));
+  } catch {
+    return false; // r or s out of range, or no point has this x
+  }
+}
+
+/** SubjectPublicKeyInfo (RFC 8410) up to the 32 bytes of the key. */
+const ed25519Prefix = Buffer.from('302a300506032b6570032100', 'hex');
+
+/** The one key used last: the requests of a batch come ordered by key. */
+let lastKey: { readonly publicKey: string; readonly object: KeyObject } | undefined;
+
+function ed25519Key(publicKey: string): KeyObject {
+  if (lastKey?.publicKey !== publicKey) {
+    const der = Buffer.concat([ed25519Prefix, Buffer.from(publicKey, 'hex')]);
+    lastKey = { publicKey, object: createPublicKey({ key: der, format: 'der', type: 'spki' }) };
+  }
+  return lastKey.object;
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function unknownCurve(type: never): never {
+  throw new TypeError(`no such key type: ${JSON.stringify(type)}`);
+}
