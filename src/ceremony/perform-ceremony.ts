@@ -1,0 +1,246 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import type { CeremonyFile } from '../shared/ceremony-file.ts';
+import type { CeremonyConfiguration } from '../shared/configuration/ceremony.ts';
+import { checkSecretFile } from '../shared/configuration/secret-file.ts';
+import { CodedError } from '../shared/errors.ts';
+import { curves } from '../shared/keys.ts';
+import { uncompressedPoint } from '../worker/hsm/encoding.ts';
+import type { TokenInfo } from '../worker/hsm/module.ts';
+import { type Child, startChild } from './child.ts';
+import { createKeyNames, type KeyNames } from './key-names.ts';
+import { writeProtocolFile } from './protocol-file.ts';
+import type { Delivery, MadeKey, TokenCalls, Transport } from './token-calls.ts';
+
+/**
+ * The ceremony: one new master key and one new integrity key for all tokens of a key store, never outside an HSM in the
+ * clear. This process coordinates and never loads a module; each token has a process of its own. The order of the steps
+ * is what keeps the keys safe, so it is written here as one list:
+ *
+ *   open        every token, logged in, without keys of these names
+ *   transport   every token makes an RSA-4096 key pair that lives as long as its process
+ *   distribute  the origin makes the two keys, wraps them for each token, destroys them: none is ever stored extractable
+ *   receive     every token, the origin included, unwraps them under attributes that cannot be changed again
+ *   make        attestation key and one canary per curve that all tokens can do, on the origin
+ *   check       every token: same keys, opens what the origin wrapped, refuses what a thief would try
+ *   write       the protocol file, which holds no secret
+ *
+ * Whatever fails, what this ceremony put on tokens is removed.
+ * @param say one line of the protocol for people, without its line end.
+ * @throws CEREMONY_REFUSED, and what opening a token throws.
+ */
+export async function performCeremony(
+  configuration: CeremonyConfiguration,
+  say: (line: string) => void,
+): Promise<CeremonyFile> {
+  const { keyStore, ceremonyFile, tokens } = configuration;
+  if (existsSync(ceremonyFile)) {
+    throw new CodedError(
+      'CEREMONY_REFUSED',
+      `${ceremonyFile} exists: this key store has its keys. Another ceremony needs another file`,
+    );
+  }
+  for (const token of tokens) checkSecretFile(token.pinFile, `token ${token.name} pinFile`);
+
+  const names = createKeyNames(keyStore);
+  const participants: Participant[] = [];
+  try {
+    for (const token of tokens) {
+      const child = startChild<TokenCalls>('token-process', `token ${token.name}`, token.environment);
+      participants.push({ token, child, mayHoldKeys: false });
+    }
+    const file = await steps(configuration, names, participants, say);
+    writeProtocolFile(ceremonyFile, file);
+    say(`protocol file: ${ceremonyFile}`);
+    return file;
+  } catch (error) {
+    const left = await removeEverything(participants, names);
+    if (left.length === 0) throw error;
+    const why = error instanceof CodedError ? `${error.code}: ${error.detail}` : String(error);
+    throw new CodedError('CEREMONY_REFUSED', `${why}. ${left.join('. ')}`, { cause: error });
+  } finally {
+    await Promise.all(participants.map(({ child }) => child.stop()));
+  }
+}
+
+interface Participant {
+  readonly token: CeremonyConfiguration['tokens'][number];
+  readonly child: Child<TokenCalls>;
+  /** From the moment it is asked to receive them. */
+  mayHoldKeys: boolean;
+}
+
+async function steps(
+  { keyStore }: CeremonyConfiguration,
+  names: KeyNames,
+  participants: readonly Participant[],
+  say: (line: string) => void,
+): Promise<CeremonyFile> {
+  const [origin] = participants;
+  if (origin === undefined) throw new CodedError('CEREMONY_REFUSED', 'no token takes part');
+  say(`ceremony for key store ${keyStore}: master key ${names.masterKey.id}, integrity key ${names.integrityKey.id}`);
+
+  const infos = await each(participants, ({ child, token }) => child.ask('open', { token, names }));
+  refuseSameToken(participants, infos);
+  participants.forEach(({ token }, index) => {
+    const info = at(infos, index);
+    say(
+      `token ${token.name}: “${info.label}”, serial ${info.serial}, ${info.manufacturer} ${info.model}${index === 0 ? ' (origin)' : ''}`,
+    );
+  });
+
+  const transports = await each(participants, ({ child }) => child.ask('transport', undefined));
+  const wrapMechanism = commonMechanism(participants, transports);
+  const deliveries = await origin.child.ask('distribute', transports);
+  compareTransportKeys(participants, transports, deliveries);
+  participants.forEach(({ token }, index) => {
+    say(
+      `transport key of ${token.name}: SHA-256 ${at(transports, index).sha256}, same on the origin (RSA-OAEP ${at(deliveries, index).hash})`,
+    );
+  });
+
+  await each(participants, (participant, index) => {
+    participant.mayHoldKeys = true;
+    return participant.child.ask('receive', { delivery: at(deliveries, index), wrapMechanism });
+  });
+  say(
+    `both keys are on ${participants.length} token${participants.length === 1 ? '' : 's'}; wallet keys are wrapped with RFC 5649 (mechanism 0x${wrapMechanism.toString(16).toUpperCase()})`,
+  );
+
+  const probed = await each(participants, ({ child }) => child.ask('curves', undefined));
+  const common = curves.filter((curve) => probed.every(({ works }) => works.includes(curve)));
+  for (const [index, { failures }] of probed.entries()) {
+    for (const failure of failures) say(`token ${at(participants, index).token.name} cannot do ${failure}`);
+  }
+  if (!common.includes('P-256')) {
+    throw new CodedError(
+      'CEREMONY_REFUSED',
+      `attestation needs P-256 on every token (${probed.flatMap(({ failures }) => failures).join('; ')})`,
+    );
+  }
+
+  const attestation = await origin.child.ask('make', 'P-256');
+  const canaries: MadeKey[] = [];
+  for (const curve of common) canaries.push(await origin.child.ask('make', curve));
+  say(`attestation key: ${attestation.publicKey}`);
+  for (const { curve, publicKey } of canaries) say(`canary ${curve}: ${publicKey}`);
+
+  const nonce = randomBytes(32);
+  const macs = await each(participants, async ({ child }) => {
+    for (const key of [attestation, ...canaries]) await child.ask('prove', key);
+    for (const key of canaries) await child.ask('strictness', key);
+    return child.ask('hmac', nonce);
+  });
+  if (!macs.every((mac) => mac.equals(at(macs, 0)))) {
+    throw new CodedError(
+      'CEREMONY_REFUSED',
+      'the tokens make different HMACs of one nonce: they do not hold the same integrity key',
+    );
+  }
+  say(
+    'checked on every token: same keys; opens and signs with what the origin wrapped; refuses extraction, lax unwrapping and changes',
+  );
+
+  return {
+    version: 1,
+    keyStore,
+    createdAt: new Date().toISOString(),
+    masterKey: { ...names.masterKey, wrapAlgorithm: 'RFC5649', wrapMechanism },
+    integrityKey: { ...names.integrityKey, algorithm: 'HMAC-SHA-256' },
+    attestationKey: {
+      publicKey: uncompressedPoint('P-256', attestation.publicKey).toString('hex'),
+      blob: attestation.blob.toString('base64'),
+    },
+    canaries: canaries.map(({ curve, publicKey, blob }) => ({ curve, publicKey, blob: blob.toString('base64') })),
+    tokens: participants.map(({ token }, index) => {
+      const { label, serial, manufacturer, model } = at(infos, index);
+      return { slot: token.name, label, serial, manufacturer, model, transportKeySha256: at(transports, index).sha256 };
+    }),
+  };
+}
+
+/** All tokens at once. The first failure is thrown only when every token has answered: nothing is left in the middle. */
+async function each<Answer>(
+  participants: readonly Participant[],
+  step: (participant: Participant, index: number) => Promise<Answer>,
+): Promise<Answer[]> {
+  const outcomes = await Promise.allSettled(participants.map(step));
+  return outcomes.map((outcome, index) => {
+    if (outcome.status === 'fulfilled') return outcome.value;
+    const { reason } = outcome;
+    if (reason instanceof CodedError && participants.length > 1) {
+      throw new CodedError(reason.code, `token ${at(participants, index).token.name}: ${reason.detail}`, {
+        cause: reason,
+      });
+    }
+    throw reason;
+  });
+}
+
+/** One token under two names would look like two copies of the key. */
+function refuseSameToken(participants: readonly Participant[], infos: readonly TokenInfo[]): void {
+  const seen = new Map<string, string>();
+  for (const [index, { manufacturer, model, serial }] of infos.entries()) {
+    const { name } = at(participants, index).token;
+    const identity = JSON.stringify([manufacturer, model, serial]);
+    const before = seen.get(identity);
+    if (before !== undefined)
+      throw new CodedError('CEREMONY_REFUSED', `${before} and ${name} are the same token (serial ${serial})`);
+    seen.set(identity, name);
+  }
+}
+
+/** A swapped transport key would hand the master key over: what each token says of its key must be what the origin used. */
+function compareTransportKeys(
+  participants: readonly Participant[],
+  transports: readonly Transport[],
+  deliveries: readonly Delivery[],
+): void {
+  for (const [index, { sha256 }] of transports.entries()) {
+    if (at(deliveries, index).sha256 === sha256) continue;
+    throw new CodedError(
+      'CEREMONY_REFUSED',
+      `the origin used another transport key for ${at(participants, index).token.name} than that token made`,
+    );
+  }
+}
+
+function commonMechanism(participants: readonly Participant[], transports: readonly Transport[]): number {
+  const [common] = at(transports, 0).wrapMechanisms.filter((one) =>
+    transports.every(({ wrapMechanisms }) => wrapMechanisms.includes(one)),
+  );
+  if (common !== undefined) return common;
+  const list = transports.map(({ wrapMechanisms }, index) => {
+    const numbers = wrapMechanisms.map((one) => `0x${one.toString(16).toUpperCase()}`).join(', ');
+    return `${at(participants, index).token.name}: ${numbers === '' ? 'none' : numbers}`;
+  });
+  throw new CodedError('CEREMONY_REFUSED', `the tokens share no mechanism that is RFC 5649 (${list.join('; ')})`);
+}
+
+/** @returns what could not be removed, as sentences for the operator. */
+async function removeEverything(participants: readonly Participant[], names: KeyNames): Promise<string[]> {
+  // First all token processes end: session objects go with them, and a new login must not race with an old one.
+  await Promise.all(participants.map(({ child }) => child.stop()));
+  const left: string[] = [];
+  for (const { token, mayHoldKeys } of participants) {
+    if (!mayHoldKeys) continue;
+    const child = startChild<TokenCalls>('token-process', `token ${token.name}`, token.environment);
+    try {
+      await child.ask('clean-up', { token, names });
+    } catch (error) {
+      const ids = `${names.masterKey.ckaId} and ${names.integrityKey.ckaId}`;
+      left.push(
+        `On token ${token.name} objects with CKA_ID ${ids} may be left (${(error as Error).message}): remove them by hand`,
+      );
+    } finally {
+      await child.stop();
+    }
+  }
+  return left;
+}
+
+function at<Value>(list: readonly Value[], index: number): Value {
+  const value = list[index];
+  if (value === undefined) throw new RangeError(`there is no participant ${index}`);
+  return value;
+}

@@ -1,0 +1,175 @@
+import {
+  constants,
+  createCipheriv,
+  createHash,
+  createPublicKey,
+  type KeyObject,
+  publicEncrypt,
+  randomBytes,
+} from 'node:crypto';
+import { CodedError } from '../shared/errors.ts';
+import { CKA, CKG, CKK, CKM, CKZ } from '../worker/hsm/constants.ts';
+import { Pkcs11Fault } from '../worker/hsm/fault.ts';
+import type { Cryptoki, Handle, Mechanism } from '../worker/hsm/module.ts';
+import { importedTransportKey, knownSecret, transportKeyPair } from './templates.ts';
+
+/**
+ * The transport key of one token (RSA-4096, session objects), and what that token can do, found out with secrets this
+ * process knows: it is the only way to learn what a wrap mechanism really is, since numbers and lists lie.
+ */
+
+/** Hash of RSA-OAEP (RFC 8017 section 7.1), best first. SoftHSM knows SHA-1 only. */
+export const oaepHashes = ['sha256', 'sha1'] as const;
+export type OaepHash = (typeof oaepHashes)[number];
+
+export function oaep(hash: OaepHash): Mechanism {
+  const [hashAlg, mgf] = hash === 'sha256' ? [CKM.SHA256, CKG.MGF1_SHA256] : [CKM.SHA_1, CKG.MGF1_SHA1];
+  return { mechanism: CKM.RSA_PKCS_OAEP, oaep: { hashAlg, mgf, source: CKZ.DATA_SPECIFIED } };
+}
+
+export interface TransportKey {
+  readonly publicKey: Handle;
+  readonly privateKey: Handle;
+}
+
+/** Big-endian, as in CKA_MODULUS and CKA_PUBLIC_EXPONENT. */
+export interface TransportPublicKey {
+  readonly modulus: Buffer;
+  readonly publicExponent: Buffer;
+}
+
+export function generateTransportKey(cryptoki: Cryptoki, session: Handle): TransportKey {
+  return cryptoki.generateKeyPair(
+    session,
+    { mechanism: CKM.RSA_PKCS_KEY_PAIR_GEN },
+    transportKeyPair.publicKey,
+    transportKeyPair.privateKey,
+  );
+}
+
+export function importTransportKey(
+  cryptoki: Cryptoki,
+  session: Handle,
+  { modulus, publicExponent }: TransportPublicKey,
+): Handle {
+  return cryptoki.createObject(session, importedTransportKey(modulus, publicExponent));
+}
+
+/** Read from the token, not remembered: what the token will use is what people compare. */
+export function readTransportKey(cryptoki: Cryptoki, session: Handle, publicKey: Handle): TransportPublicKey {
+  return {
+    modulus: cryptoki.attribute(session, publicKey, CKA.MODULUS),
+    publicExponent: cryptoki.attribute(session, publicKey, CKA.PUBLIC_EXPONENT),
+  };
+}
+
+/** SHA-256 of the key's SubjectPublicKeyInfo (RFC 5280), hex: what `openssl pkey -pubin -outform DER | sha256sum` prints. */
+export function transportKeySha256(key: TransportPublicKey): string {
+  return createHash('sha256')
+    .update(keyObject(key).export({ format: 'der', type: 'spki' }))
+    .digest('hex');
+}
+
+function keyObject({ modulus, publicExponent }: TransportPublicKey): KeyObject {
+  return createPublicKey({
+    key: { kty: 'RSA', n: modulus.toString('base64url'), e: publicExponent.toString('base64url') },
+    format: 'jwk',
+  });
+}
+
+/** Which OAEP hashes this token opens, best first. */
+export function openableHashes(
+  cryptoki: Cryptoki,
+  session: Handle,
+  transportKey: TransportKey,
+  key: TransportPublicKey,
+): OaepHash[] {
+  return oaepHashes.filter((hash) => {
+    try {
+      cryptoki.destroyObject(
+        session,
+        importSecret(cryptoki, session, transportKey, key, hash, CKK.AES, randomBytes(32), false),
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof Pkcs11Fault) return false;
+      throw error;
+    }
+  });
+}
+
+/** Mechanism numbers that may be RFC 5649 on a token, the standard's first. */
+const wrapCandidates = [CKM.AES_KEY_WRAP_KWP, CKM.AES_KEY_WRAP_PAD];
+
+/**
+ * Which candidates wrap exactly as RFC 5649 says: a known secret under a known key, compared with OpenSSL's result (the
+ * algorithm has no randomness). openCryptoki's 0x210A is another algorithm under the same number.
+ */
+export function rfc5649Mechanisms(
+  cryptoki: Cryptoki,
+  session: Handle,
+  transportKey: TransportKey,
+  key: TransportPublicKey,
+  hash: OaepHash,
+): number[] {
+  const wrappingKey = randomBytes(32);
+  // A multiple of 8: SoftHSM adds zero bytes up to one before it wraps, which RFC 5649 then counts as content. RFC 3394
+  // and padding of another kind still give other bytes.
+  const secret = randomBytes(32);
+  const cipher = createCipheriv('id-aes256-wrap-pad', wrappingKey, Buffer.from('a65959a6', 'hex'));
+  const expected = Buffer.concat([cipher.update(secret), cipher.final()]);
+
+  const known = [
+    importSecret(cryptoki, session, transportKey, key, hash, CKK.AES, wrappingKey, false),
+    importSecret(cryptoki, session, transportKey, key, hash, CKK.GENERIC_SECRET, secret, true),
+  ] as const;
+  try {
+    return wrapCandidates.filter((mechanism) => {
+      try {
+        return cryptoki.wrapKey(session, { mechanism }, ...known).equals(expected);
+      } catch (error) {
+        if (error instanceof Pkcs11Fault && error.ckr.class !== 'session') return false;
+        throw error;
+      }
+    });
+  } finally {
+    for (const one of known) cryptoki.destroyObject(session, one);
+  }
+}
+
+function importSecret(
+  cryptoki: Cryptoki,
+  session: Handle,
+  { privateKey }: TransportKey,
+  key: TransportPublicKey,
+  hash: OaepHash,
+  keyType: number,
+  value: Buffer,
+  extractable: boolean,
+): Handle {
+  const blob = publicEncrypt({ key: keyObject(key), padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: hash }, value);
+  return cryptoki.unwrapKey(session, oaep(hash), privateKey, blob, knownSecret(keyType, extractable));
+}
+
+/** Wraps a key for a target under the best hash that both tokens can do. */
+export function wrapForTarget(
+  cryptoki: Cryptoki,
+  session: Handle,
+  transportKey: Handle,
+  hashes: readonly OaepHash[],
+  keys: readonly Handle[],
+): { hash: OaepHash; blobs: Buffer[] } {
+  let last: unknown;
+  for (const hash of hashes) {
+    try {
+      return { hash, blobs: keys.map((key) => cryptoki.wrapKey(session, oaep(hash), transportKey, key)) };
+    } catch (error) {
+      if (!(error instanceof Pkcs11Fault) || error.ckr.class !== 'request') throw error;
+      last = error;
+    }
+  }
+  throw new CodedError(
+    'CEREMONY_REFUSED',
+    `origin and target share no RSA-OAEP hash (${last instanceof Error ? last.message : hashes.join(', ')})`,
+  );
+}
