@@ -1,0 +1,80 @@
+import { z } from 'zod';
+import {
+  type LeaseCall,
+  type LeasedRequest,
+  leasedRequest,
+  type Outcome,
+  type OutcomesAnswer,
+  outcomesAnswer,
+} from '../shared/driver-protocol.ts';
+import { ApiFailure, type ApiTransport } from './api-transport.ts';
+import type { BackOff } from './back-off.ts';
+
+/** The driver protocol's calls, as a worker makes them. Every answer is checked before anything of it is used. */
+export interface ApiClient {
+  lease(call: Omit<LeaseCall, 'instance' | 'slot' | 'capabilities'>, signal?: AbortSignal): Promise<Leased>;
+  report(outcomes: readonly Outcome[], signal?: AbortSignal): Promise<OutcomesAnswer>;
+}
+
+export interface Leased {
+  readonly requests: readonly LeasedRequest[];
+  /** Items that are not what the protocol says but can be named: each is answered alone, never the whole delivery. */
+  readonly malformed: readonly { readonly id: string; readonly lease: string; readonly problem: string }[];
+}
+
+/** Beyond the time the API holds a call open. */
+const patienceMs = 4_000;
+
+const items = z.object({ requests: z.array(z.unknown()) });
+const named = z.object({ id: z.string().min(1).max(64), lease: z.uuid() });
+
+export function createApiClient(
+  transport: ApiTransport,
+  identity: Pick<LeaseCall, 'instance' | 'slot' | 'capabilities'>,
+): ApiClient {
+  return {
+    async lease(call, signal) {
+      const answer = await transport.post(
+        '/driver/v1/lease',
+        { ...identity, ...call },
+        call.waitMs + patienceMs,
+        signal,
+      );
+      const { requests } = understood(items, answer, 'lease');
+      return sortOut(requests);
+    },
+    async report(outcomes, signal) {
+      const body = { instance: identity.instance, outcomes };
+      const answer = await transport.post('/driver/v1/outcomes', body, 2 * patienceMs, signal);
+      return understood(outcomesAnswer, answer, 'outcomes');
+    },
+  };
+}
+
+/** How long to wait before the next try: short while nobody answers, long where a person must act first. */
+export function retryDelayMs(failure: unknown, backOff: BackOff): number {
+  const refused = failure instanceof ApiFailure && failure.kind === 'refused';
+  return refused ? 5_000 : backOff.next();
+}
+
+function sortOut(requests: readonly unknown[]): Leased {
+  const good: LeasedRequest[] = [];
+  const malformed: { id: string; lease: string; problem: string }[] = [];
+  for (const item of requests) {
+    const result = leasedRequest.safeParse(item);
+    if (result.success) {
+      good.push(result.data);
+      continue;
+    }
+    const name = named.safeParse(item);
+    const problem = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
+    if (name.success) malformed.push({ ...name.data, problem });
+  }
+  return { requests: good, malformed };
+}
+
+function understood<Schema extends z.ZodType>(schema: Schema, answer: unknown, call: string): z.infer<Schema> {
+  const result = schema.safeParse(answer);
+  if (result.success) return result.data;
+  throw new ApiFailure('refused', `the answer to ${call} is not driver protocol v1`, { cause: result.error });
+}

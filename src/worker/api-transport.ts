@@ -1,0 +1,169 @@
+import { readFileSync } from 'node:fs';
+import { type Dispatcher, Pool } from 'undici';
+import type { DriverConfiguration } from '../shared/configuration/driver.ts';
+import { readSecretFile } from '../shared/configuration/secret-file.ts';
+import { refusal } from '../shared/driver-protocol.ts';
+import { CodedError } from '../shared/errors.ts';
+import type { Log } from '../shared/log.ts';
+
+/**
+ * POST of JSON to the signing API over HTTP/1.1 with mutual TLS: the first address that answers is used until it fails,
+ * then the next. Reports in the log when the API is lost and when it is back, once each.
+ *
+ * `pool.request`, never fetch: fetch costs four to five times the CPU.
+ */
+export interface ApiTransport {
+  /**
+   * @param patienceMs how long the answer may take.
+   * @returns the parsed JSON body of a 200.
+   * @throws ApiFailure; CodedError INSTANCE_ENDED, after which no call of this instance will be answered; AbortError
+   */
+  post(path: string, body: unknown, patienceMs: number, signal?: AbortSignal): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+/** The API did not do what it was asked; the caller tries again later. */
+export class ApiFailure extends Error {
+  override readonly name = 'ApiFailure';
+  /** `unreachable`: no answer, or the server is not well. `refused`: it answered that it will not; a person must act. */
+  readonly kind: 'unreachable' | 'refused';
+
+  constructor(kind: 'unreachable' | 'refused', message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.kind = kind;
+  }
+}
+
+/** lease and outcomes may be on the wire at once; the third is for the give-back beside an aborted lease call. */
+const connections = 3;
+const connectTimeoutMs = 2_000;
+/** Connections are renewed so that load spreads again after an API process came back. */
+const renewalMs = 300_000;
+
+export function createApiTransport(api: DriverConfiguration['api'], log: Log): ApiTransport {
+  const connect = {
+    ca: readPem(api.caFile, 'api.caFile'),
+    cert: readPem(api.certificateFile, 'api.certificateFile'),
+    key: readSecretFile(api.privateKeyFile, 'api.privateKeyFile'),
+  };
+  const pools = api.addresses.map(
+    (address) =>
+      new Pool(address, {
+        connections,
+        pipelining: 1,
+        allowH2: false,
+        connectTimeout: connectTimeoutMs,
+        keepAliveTimeout: 60_000,
+        clientTtl: Math.round(renewalMs * (0.8 + Math.random() * 0.4)),
+        connect,
+      }),
+  );
+  const reachability = createReachability(log, api.addresses);
+  let current = 0;
+
+  async function post(path: string, body: unknown, patienceMs: number, signal?: AbortSignal): Promise<unknown> {
+    const text = JSON.stringify(body);
+    let failure = new ApiFailure('unreachable', 'no address is configured');
+    for (let tried = 0; tried < pools.length; tried++) {
+      const at = current;
+      try {
+        const answer = await send(pools[at] as Pool, path, text, patienceMs, signal);
+        reachability.answered();
+        return answer;
+      } catch (error) {
+        if (signal?.aborted === true || error instanceof CodedError) throw error;
+        failure = asFailure(error);
+        // Two calls that fail at once move on by one address, not by two.
+        if (current === at) current = (at + 1) % pools.length;
+        // Another process of the API would refuse for the same reason.
+        if (failure.kind === 'refused') break;
+      }
+    }
+    reachability.failed(failure);
+    throw failure;
+  }
+
+  return {
+    post,
+    async close() {
+      await Promise.all(pools.map((pool) => pool.destroy()));
+    },
+  };
+}
+
+async function send(
+  pool: Pool,
+  path: string,
+  body: string,
+  patienceMs: number,
+  signal?: AbortSignal,
+): Promise<unknown> {
+  const answer = await pool.request({
+    method: 'POST',
+    path,
+    body,
+    headers: { 'content-type': 'application/json' },
+    headersTimeout: patienceMs,
+    bodyTimeout: patienceMs,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  if (answer.statusCode === 200) return await answer.body.json();
+  throw await refused(answer);
+}
+
+async function refused({ statusCode, body }: Dispatcher.ResponseData): Promise<Error> {
+  const text = await body.text();
+  const parsed = refusal.safeParse(jsonOf(text));
+  const { code, message } = parsed.success
+    ? parsed.data.error
+    : { code: `HTTP ${statusCode}`, message: text.slice(0, 200) };
+  if (code === 'INSTANCE_ENDED') return new CodedError('INSTANCE_ENDED', 'the API takes no more calls of it');
+  return new ApiFailure(statusCode >= 500 ? 'unreachable' : 'refused', `${code}: ${message}`);
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function asFailure(error: unknown): ApiFailure {
+  if (error instanceof ApiFailure) return error;
+  const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
+  const code = (first as { code?: unknown }).code;
+  const text = first instanceof Error ? first.message : String(first);
+  // Under TLS 1.3 a refused client certificate shows only as a connection that the other side closes.
+  const message = typeof code === 'string' && !text.includes(code) ? `${code}: ${text}` : text;
+  return new ApiFailure('unreachable', message, { cause: error });
+}
+
+function readPem(file: string, what: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code ?? 'unknown';
+    throw new CodedError('CONFIG_INVALID', `${what} ${file} cannot be read (${why})`, { cause });
+  }
+}
+
+/** One line when the API is lost, or begins to refuse; one when it is back. */
+function createReachability(log: Log, addresses: readonly string[]) {
+  let lost: ApiFailure['kind'] | undefined;
+  let since = 0;
+  return {
+    failed(failure: ApiFailure): void {
+      if (lost === failure.kind) return;
+      if (lost === undefined) since = performance.now();
+      lost = failure.kind;
+      const what = failure.kind === 'refused' ? 'signing API refuses this driver' : 'signing API cannot be reached';
+      log.warn({ code: 'API_UNREACHABLE', cause: failure.message, addresses }, what);
+    },
+    answered(): void {
+      if (lost === undefined) return;
+      lost = undefined;
+      log.info({ ms: Math.round(performance.now() - since) }, 'signing API answers again');
+    },
+  };
+}

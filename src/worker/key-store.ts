@@ -1,0 +1,83 @@
+import type { DriverDatabase } from './database.ts';
+import type { HsmFailure, HsmResult } from './hsm/jobs.ts';
+import { insertKeys, type StoredKey, selectKeysByKeyId, selectKeysByRequestId } from './key-rows.ts';
+import type { WrappedKey } from './wrapped-key.ts';
+
+/**
+ * Wrapped keys: the database, and a bounded memory of rows in front of it. A row enters the memory after its tag was
+ * checked in the HSM and is not checked again. What is kept is wrapped: without the HSM it is of no use.
+ */
+export interface KeyStore {
+  /** The keys of these ids; an id that is missing in the result has no row. */
+  find(keyIds: readonly string[]): Promise<ReadonlyMap<string, FoundKey>>;
+  /** What these GenerateKey requests made before, by request id. */
+  findMade(requestIds: readonly string[]): Promise<ReadonlyMap<string, FoundKey>>;
+  /** Stores new keys durably. @returns the request ids whose row is ours; for the others a row was there before. */
+  add(keys: readonly StoredKey[]): Promise<ReadonlySet<string>>;
+}
+
+export type FoundKey =
+  | { readonly found: 'key'; readonly key: WrappedKey; readonly attestation: string }
+  /** The row's tag does not hold: it was changed by somebody without the HSM. */
+  | { readonly found: 'changed' }
+  /** The HSM could not say. */
+  | { readonly found: 'unchecked'; readonly failure: HsmFailure };
+
+/** About 600 bytes each. */
+const memoryRows = 20_000;
+
+export function createKeyStore(
+  database: DriverDatabase,
+  checkTags: (keys: readonly WrappedKey[]) => Promise<readonly HsmResult<boolean>[]>,
+): KeyStore {
+  // A Map keeps the order of insertion: the first is the one used longest ago.
+  const memory = new Map<string, StoredKey>();
+
+  function remember(stored: StoredKey): void {
+    memory.delete(stored.key.keyId);
+    memory.set(stored.key.keyId, stored);
+    const oldest = memory.keys().next();
+    if (memory.size > memoryRows && oldest.done !== true) memory.delete(oldest.value);
+  }
+
+  async function checked(rows: readonly StoredKey[]): Promise<readonly FoundKey[]> {
+    if (rows.length === 0) return [];
+    const answers = await checkTags(rows.map((row) => row.key));
+    return rows.map((row, at) => {
+      const answer = answers[at];
+      if (answer === undefined) throw new Error('the HSM layer answers every tag');
+      if (!answer.ok) return { found: 'unchecked', failure: answer };
+      if (!answer.value) return { found: 'changed' };
+      remember(row);
+      return { found: 'key', ...row };
+    });
+  }
+
+  return {
+    async find(keyIds) {
+      const found = new Map<string, FoundKey>();
+      const missing = new Set<string>();
+      for (const keyId of new Set(keyIds)) {
+        const stored = memory.get(keyId);
+        if (stored === undefined) missing.add(keyId);
+        else {
+          remember(stored);
+          found.set(keyId, { found: 'key', ...stored });
+        }
+      }
+      if (missing.size === 0) return found;
+      const rows = await selectKeysByKeyId(database, [...missing]);
+      for (const [at, result] of (await checked(rows)).entries()) found.set((rows[at] as StoredKey).key.keyId, result);
+      return found;
+    },
+    async findMade(requestIds) {
+      const rows = await selectKeysByRequestId(database, requestIds);
+      return new Map((await checked(rows)).map((result, at) => [(rows[at] as StoredKey).key.requestId, result]));
+    },
+    async add(keys) {
+      const ours = await insertKeys(database, keys);
+      for (const stored of keys) if (ours.has(stored.key.requestId)) remember(stored);
+      return ours;
+    },
+  };
+}

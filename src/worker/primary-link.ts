@@ -1,0 +1,64 @@
+import cluster from 'node:cluster';
+import type { ToPrimary, ToWorker } from '../shared/ipc.ts';
+
+/** The worker's end of the channel to its primary. */
+export interface PrimaryLink {
+  send(message: ToPrimary): void;
+  /** Resolves when the message is on its way: a process that ends now does not take it along. */
+  deliver(message: ToPrimary): Promise<void>;
+  /** The start-up turn of this token: asks for it and waits; one process at a time is between C_Initialize and C_Login. */
+  takeTurn(): Promise<void>;
+  endTurn(): void;
+}
+
+/**
+ * @param onStop the primary asks this worker to end.
+ * @param onLost the primary is gone. Nobody supervises this process any more: it must end by itself.
+ */
+export function connectToPrimary(onStop: () => void, onLost: () => void): PrimaryLink {
+  const { worker } = cluster;
+  if (worker === undefined || process.send === undefined) throw new Error('a worker is started by its primary only');
+  let granted: (() => void) | undefined;
+
+  process.on('message', (message: ToWorker) => {
+    switch (message.type) {
+      case 'stop':
+        return onStop();
+      case 'turn-granted':
+        return granted?.();
+      default:
+        // A newer primary may say more.
+        return message satisfies never;
+    }
+  });
+  worker.once('disconnect', () => {
+    // Without this, node:cluster calls process.exit right after this listener: outcomes would be lost, and with a hung
+    // native call the process would stay for ever.
+    worker.exitedAfterDisconnect = true;
+    onLost();
+  });
+
+  function deliver(message: ToPrimary): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    // A failure to send means that the primary is gone; `disconnect` says so.
+    if (process.connected) process.send?.(message, undefined, undefined, () => resolve());
+    else resolve();
+    return promise;
+  }
+
+  return {
+    send(message) {
+      void deliver(message);
+    },
+    deliver,
+    takeTurn() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      granted = resolve;
+      void deliver({ type: 'turn-wanted' });
+      return promise;
+    },
+    endTurn() {
+      void deliver({ type: 'turn-done' });
+    },
+  };
+}

@@ -1,0 +1,106 @@
+import type { CodedError } from '../shared/errors.ts';
+import type { Log } from '../shared/log.ts';
+import type { Releasers } from '../shared/releasers.ts';
+import type { ApiClient, Leased } from './api-client.ts';
+import { createCapacity } from './capacity.ts';
+import type { DriverDatabase } from './database.ts';
+import { createDeviceJudge } from './device-judge.ts';
+import { Holdings } from './holdings.ts';
+import type { Hsm } from './hsm/session-threads.ts';
+import { createGenerateKeyJob } from './jobs/generate-key.ts';
+import { answeringCalls } from './jobs/hsm-calls.ts';
+import { errorOutcome } from './jobs/job.ts';
+import { createSignJob } from './jobs/sign.ts';
+import { createJournal, type JournalWriter } from './journal.ts';
+import { createKeyStore } from './key-store.ts';
+import { createOutcomeReporter } from './outcome-reporter.ts';
+import { createPoller } from './poller.ts';
+import type { SlotState } from './slot-state.ts';
+import { createWork } from './work.ts';
+
+export interface WorkParts {
+  readonly keyStore: string;
+  readonly writer: JournalWriter;
+  readonly threads: number;
+  readonly hsm: Pick<Hsm, 'capabilities' | 'generateKeys' | 'sign' | 'checkTags' | 'probe'>;
+  readonly api: ApiClient;
+  readonly database: DriverDatabase;
+  readonly state: SlotState;
+  /** The worker cannot go on. */
+  readonly fail: (error: CodedError) => void;
+  readonly releasers: Releasers;
+  readonly log: Log;
+}
+
+/**
+ * Joins polling, jobs, journal and reports, and makes the slot ready. The end is the reverse: polling stops, what is
+ * inside the HSM finishes and is journaled and reported, everything else is given back.
+ */
+export function startWork(parts: WorkParts): void {
+  const { keyStore, threads, api, database, state, fail, releasers, log } = parts;
+  const holdings = new Holdings();
+  const hsm = answeringCalls(parts.hsm);
+  const capabilities = new Set(parts.hsm.capabilities);
+  const keys = createKeyStore(database, hsm.checkTags);
+  const journal = createJournal(database, parts.writer);
+
+  releasers.add('what is held', () => api.lease({ max: 0, holding: [], waitMs: 0 }), 500);
+  const reporter = createOutcomeReporter({
+    send: (outcomes, signal) => api.report(outcomes, signal),
+    holdings,
+    onAcknowledged: () => {
+      work.look();
+      poller.wake();
+    },
+    onEnded: fail,
+    log,
+  });
+  releasers.add('outcomes', () => reporter.stop());
+  releasers.add('outcomes on their way', () => reporter.drained(), 1_000);
+
+  const work = createWork({
+    generateKey: createGenerateKeyJob({ keyStore, capabilities, keys, hsm, database }),
+    sign: createSignJob({ keyStore, capabilities, keys, journal, hsm, database }),
+    threads,
+    capacity: createCapacity(threads),
+    holdings,
+    device: createDeviceJudge({ state, probe: () => parts.hsm.probe(), onLost: fail, log }),
+    mayBegin: () => state.now === 'ready',
+    report: reporter.report,
+    onRoom: () => poller.wake(),
+    log,
+  });
+  releasers.add('work in the HSM', () => work.finish(), 1_800);
+  // At the end nobody waits for a database that is lost: what cannot be journaled is given back.
+  releasers.add('waiting for the database', () => database.stop());
+
+  function take({ requests, malformed }: Leased): void {
+    work.take(requests);
+    for (const { id, lease, problem } of malformed) {
+      log.error({ requestId: id, cause: problem }, 'delivered request is not driver protocol v1');
+      if (!holdings.take(id, lease, 0)) continue;
+      holdings.answered(id);
+      reporter.report(id, errorOutcome('BAD_REQUEST', problem, false));
+    }
+  }
+
+  const poller = createPoller({
+    lease: (call, signal) => api.lease(call, signal),
+    room: () => (state.now === 'ready' && database.answers ? work.room() : 0),
+    holding: () => holdings.ids(),
+    take,
+    onEnded: fail,
+  });
+  releasers.add('polling', () => poller.stop(), 300);
+
+  database.onChange((answers) => {
+    if (!answers) work.giveBack();
+    poller.interrupt();
+  });
+  state.onChange((now) => {
+    if (now === 'ready') work.look();
+    poller.interrupt();
+  });
+  state.to('ready');
+  poller.start();
+}

@@ -1,0 +1,193 @@
+import { type LeasedRequest, protocolLimits } from '../shared/driver-protocol.ts';
+import type { Log } from '../shared/log.ts';
+import type { Capacity } from './capacity.ts';
+import { DatabaseLost } from './database.ts';
+import type { DeviceJudge } from './device-judge.ts';
+import { Holdings } from './holdings.ts';
+import type { HsmFailure } from './hsm/jobs.ts';
+import type { MadeKey } from './jobs/generate-key.ts';
+import { type Ending, ended, errorOutcome, type Job, type Step } from './jobs/job.ts';
+import type { MadeSignatures } from './jobs/sign.ts';
+import { oneByOne } from './one-by-one.ts';
+
+/**
+ * Carries delivered requests through their two phases (make in the HSM, keep in the database) to exactly one ending
+ * each. Batches form by themselves: while the HSM is busy, arrivals wait and leave together. Two batches are inside at
+ * a time, so that the HSM never waits for the database or the network between them.
+ *
+ * A request at its second attempt or later may be what killed the last worker: it waits until nothing else is held,
+ * and nothing is taken beside it.
+ */
+export interface Work {
+  take(requests: readonly LeasedRequest[]): void;
+  /** How many more requests may be asked for now. */
+  room(): number;
+  /** Looks again whether something can begin: after an acknowledgement, or when the device is sound again. */
+  look(): void;
+  /** Lets go of everything without an outcome; what is in the HSM goes on. */
+  giveBack(): void;
+  /** Begins nothing more; resolves when everything that had begun has ended. */
+  finish(): Promise<void>;
+}
+
+export interface WorkOptions {
+  readonly generateKey: Job<Extract<LeasedRequest, { kind: 'GenerateKey' }>, MadeKey>;
+  readonly sign: Job<Extract<LeasedRequest, { kind: 'Sign' }>, MadeSignatures>;
+  readonly threads: number;
+  readonly capacity: Capacity;
+  readonly holdings: Holdings;
+  readonly device: DeviceJudge;
+  /** False while the device is suspect: nothing enters the HSM. */
+  readonly mayBegin: () => boolean;
+  readonly report: (id: string, outcome: Exclude<Ending, 'given back'>) => void;
+  /** Room may have appeared. */
+  readonly onRoom: () => void;
+  readonly log: Log;
+}
+
+export function createWork(options: WorkOptions): Work {
+  const { capacity, holdings, device, threads, log } = options;
+  let queue: LeasedRequest[] = [];
+  let alone: LeasedRequest[] = [];
+  let oneIsAlone = false;
+  /** Batches in the HSM, and batches not yet ended. */
+  let inside = 0;
+  let running = 0;
+  let finishing: PromiseWithResolvers<void> | undefined;
+
+  function look(): void {
+    if (finishing !== undefined || !options.mayBegin()) return;
+    while (queue.length > 0 && (inside < 2 || capacity.inside < 2 * threads)) {
+      begin(queue.splice(0, protocolLimits.maxBatch));
+    }
+    const first = alone[0];
+    if (first !== undefined && running === 0 && queue.length === 0 && holdings.size === alone.length) {
+      alone = alone.slice(1);
+      oneIsAlone = true;
+      begin([first]);
+    }
+  }
+
+  function begin(batch: readonly LeasedRequest[]): void {
+    const keys = batch.filter((request) => request.kind === 'GenerateKey');
+    const signs = batch.filter((request) => request.kind === 'Sign');
+    if (keys.length > 0) void run(options.generateKey, keys);
+    if (signs.length > 0) void run(options.sign, signs);
+  }
+
+  async function run<Request extends LeasedRequest, Made>(
+    job: Job<Request, Made>,
+    batch: readonly Request[],
+  ): Promise<void> {
+    running += 1;
+    inside += 1;
+    const leave = capacity.begin(batch.reduce((sum, request) => sum + job.weight(request), 0));
+    const steps = await oneByOne(
+      batch,
+      job.make,
+      isGeneral,
+      (request, error): Step<Made> => ended(endingOf(request, error)),
+    );
+    leave();
+    inside -= 1;
+    look();
+    options.onRoom();
+    // The good ones do not wait for the verdict on the device.
+    await Promise.all([keepMade(job, batch, steps), endOthers(batch, steps)]);
+    running -= 1;
+    if (running === 0) {
+      oneIsAlone = false;
+      finishing?.resolve();
+    }
+    look();
+    options.onRoom();
+  }
+
+  async function keepMade<Request extends LeasedRequest, Made>(
+    job: Job<Request, Made>,
+    batch: readonly Request[],
+    steps: readonly Step<Made>[],
+  ): Promise<void> {
+    const made = batch.flatMap((request, at) => {
+      const step = steps[at];
+      return step?.step === 'made' ? [{ request, made: step.made }] : [];
+    });
+    const keep = (list: readonly (typeof made)[number][]) => job.keep(list.map((one) => one.made));
+    const endings = await oneByOne(made, keep, isGeneral, ({ request }, error) => endingOf(request, error));
+    for (const [at, { request }] of made.entries()) end(request, endings[at] as Ending);
+  }
+
+  async function endOthers<Made>(batch: readonly LeasedRequest[], steps: readonly Step<Made>[]): Promise<void> {
+    await Promise.all(
+      batch.map(async (request, at) => {
+        const step = steps[at];
+        if (step?.step === 'ended') end(request, step.ending);
+        else if (step?.step === 'failed') end(request, await endingOfFailure(step.failure));
+      }),
+    );
+  }
+
+  async function endingOfFailure(failure: HsmFailure): Promise<Ending> {
+    if ((await device.judge(failure)) === 'lost') return errorOutcome('HSM_DEVICE_FAULT', failure.message, true);
+    return errorOutcome(failure.code, failure.message, failure.retryable || failure.device !== 'healthy');
+  }
+
+  function endingOf(request: LeasedRequest, error: unknown): Ending {
+    if (error instanceof DatabaseLost) return 'given back';
+    log.error({ requestId: request.id, keyId: request.keyId, err: error }, 'request failed unexpectedly');
+    return errorOutcome('INTERNAL', 'the driver could not work on this request; its log holds the cause', false);
+  }
+
+  /** The one place where a request ends. */
+  function end(request: LeasedRequest, ending: Ending): void {
+    if (ending !== 'given back' && ending.kind === 'Error') {
+      log.warn(
+        { requestId: request.id, keyId: request.keyId, code: ending.code, cause: ending.message },
+        'request failed',
+      );
+    }
+    // An error counts only with a live lease, and what was given back has none.
+    if (ending === 'given back' || (ending.kind === 'Error' && holdings.isReturned(request.id))) {
+      holdings.drop(request.id);
+    } else {
+      holdings.answered(request.id);
+      options.report(request.id, ending);
+    }
+  }
+
+  return {
+    take(requests) {
+      for (const request of requests) {
+        const weight = request.kind === 'Sign' ? options.sign.weight(request) : options.generateKey.weight(request);
+        if (!holdings.take(request.id, request.lease, weight)) {
+          log.debug({ requestId: request.id }, 'delivered again while in work');
+        } else if (request.attempt > 1) alone.push(request);
+        else queue.push(request);
+      }
+      look();
+    },
+    room() {
+      if (oneIsAlone || alone.length > 0 || holdings.size >= Holdings.limit) return 0;
+      return Math.min(capacity.room(holdings.weightInWork()), Holdings.limit - holdings.size);
+    },
+    look,
+    giveBack() {
+      for (const request of [...queue, ...alone]) holdings.drop(request.id);
+      queue = [];
+      alone = [];
+      holdings.returnWork();
+    },
+    async finish() {
+      finishing ??= Promise.withResolvers<void>();
+      for (const request of [...queue, ...alone]) holdings.drop(request.id);
+      queue = [];
+      alone = [];
+      if (running === 0) finishing.resolve();
+      await finishing.promise;
+    },
+  };
+}
+
+function isGeneral(error: unknown): boolean {
+  return error instanceof DatabaseLost;
+}
