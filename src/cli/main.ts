@@ -24,7 +24,8 @@ async function main([name, ...rest]: readonly string[]): Promise<number> {
     return name === undefined ? exitCodes.USAGE.code : exitCodes.OK.code;
   }
   const load = commands[name];
-  if (load === undefined) return usage(`there is no command ${JSON.stringify(name)}; the commands are ${Object.keys(commands).join(', ')}`);
+  if (load === undefined)
+    return usage(`there is no command ${JSON.stringify(name)}; the commands are ${Object.keys(commands).join(', ')}`);
   const { command } = await load();
   if (rest.includes('--help') || rest.includes('-h')) {
     process.stdout.write(commandHelp(command));
@@ -49,7 +50,11 @@ function parse(command: Command, rest: readonly string[]): CommandInput | string
     command.options.map((option) => [option.name, { type: option.kind === 'text' ? 'string' : 'boolean' }]),
   );
   try {
-    const { values } = parseArgs({ args: [...rest], options: { ...options, config: { type: 'string' } }, strict: true });
+    const { values } = parseArgs({
+      args: [...rest],
+      options: { ...options, config: { type: 'string' } },
+      strict: true,
+    });
     const given: [string, unknown][] = Object.entries(values);
     const text = new Map(given.filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
     const switches = new Set(given.filter(([, value]) => value === true).map(([name]) => name));
@@ -75,7 +80,12 @@ async function overview(): Promise<string> {
 }
 
 function commandHelp(command: Command): string {
-  const configOption: CommandOption = { name: 'config', summary: 'the YAML configuration file', required: true, kind: 'text' };
+  const configOption: CommandOption = {
+    name: 'config',
+    summary: 'the YAML configuration file',
+    required: true,
+    kind: 'text',
+  };
   const options = [configOption, ...command.options];
   const lines = options.map((option) => {
     const left = option.kind === 'text' ? `--${option.name} VALUE` : `--${option.name}`;

@@ -1,0 +1,129 @@
+import type { KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type pg from 'pg';
+import type { ApiConfiguration } from '../../shared/configuration/api.ts';
+import { readSecretFile } from '../../shared/configuration/secret-file.ts';
+import { CodedError } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
+import { createUserActions } from '../authentication/user-action.ts';
+import type { RequestQueue } from '../queue/request.ts';
+import { refuseMalformedRequest } from './client-error.ts';
+import { errorAnswer, requestError } from './error-answer.ts';
+import { readJsonBody } from './json-body.ts';
+import { prepareRequests, type RouteTools } from './route.ts';
+import { routes } from './routes/index.ts';
+
+const bodyLimitBytes = 1024 * 1024;
+/** Longer than the idle time of common proxies, so that it is not us who close a connection they are about to use. */
+const keepAliveMs = 75_000;
+/** To receive a whole request; the time it is held for its result does not count. */
+const receiveTimeoutMs = 30_000;
+
+/** Every answer is for one caller, and over TLS only. */
+const securityHeaders = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'strict-transport-security': 'max-age=31536000',
+};
+
+export interface ApplicationServerOptions {
+  readonly configuration: ApiConfiguration;
+  readonly pool: pg.Pool;
+  readonly queue: RequestQueue;
+  /** 32 bytes or more, the same for all API processes. */
+  readonly userActionSecret: Buffer;
+  /** Pinned attestation public keys by key store. */
+  readonly attestationKeys: ReadonlyMap<string, KeyObject>;
+  readonly log: Log;
+  /** Unix ms. */
+  readonly now?: () => number;
+}
+
+/**
+ * The listener for applications: the part of the Dfns API that keys and signatures need. Whatever happens, the answer
+ * is JSON, because the SDKs parse every answer.
+ * @throws CONFIG_INVALID, SECRET_FILE_* for the TLS files.
+ */
+export function createApplicationServer(options: ApplicationServerOptions): FastifyInstance {
+  const { configuration, pool, queue, attestationKeys, log } = options;
+  const tools: RouteTools = {
+    configuration,
+    pool,
+    queue,
+    attestationKeys,
+    log,
+    userActions: createUserActions(options.userActionSecret, options.now),
+  };
+  const server = fastify({
+    https: tlsOptions(configuration.application),
+    bodyLimit: bodyLimitBytes,
+    keepAliveTimeout: keepAliveMs,
+    requestTimeout: receiveTimeoutMs,
+    forceCloseConnections: 'idle',
+    clientErrorHandler: refuseMalformedRequest,
+    frameworkErrors: (error, request, reply) => {
+      answerError(error, request, reply, log);
+    },
+  }) as unknown as FastifyInstance;
+
+  // The routes see the bytes as they came: user actions are signed over them.
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer' },
+    async (_request: FastifyRequest, bytes: Buffer) => readJsonBody(bytes),
+  );
+  server.addHook('onSend', async (_request, reply) => {
+    reply.headers(securityHeaders);
+  });
+  server.setNotFoundHandler((request, reply) => {
+    answerError(
+      new CodedError('NOT_FOUND', `there is no ${request.method} ${request.url.split('?')[0]}`),
+      request,
+      reply,
+      log,
+    );
+  });
+  server.setErrorHandler((error, request, reply) => {
+    answerError(error, request, reply, log);
+  });
+  prepareRequests(server);
+  for (const route of routes(tools)) route(server);
+  return server;
+}
+
+function answerError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): void {
+  const error = requestError(thrown);
+  const { status, headers, body } = errorAnswer(error);
+  if (status >= 500) {
+    const fields = {
+      errorId: body.error.id,
+      code: error.code,
+      error: error.detail,
+      method: request.method,
+      route: request.routeOptions.url,
+    };
+    if (status === 500)
+      log.error({ ...fields, stack: (error.cause as Error | undefined)?.stack ?? error.stack }, 'request failed');
+    else log.warn(fields, 'request refused');
+  }
+  reply.status(status).headers(headers).send(body);
+}
+
+function tlsOptions({ certificateFile, privateKeyFile }: ApiConfiguration['application']) {
+  return {
+    cert: readCertificate(certificateFile),
+    key: readSecretFile(privateKeyFile, 'application.privateKeyFile'),
+    minVersion: 'TLSv1.2' as const,
+  };
+}
+
+function readCertificate(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown';
+    throw new CodedError('CONFIG_INVALID', `application.certificateFile ${file} cannot be read (${code})`, { cause });
+  }
+}
