@@ -1,6 +1,8 @@
 import { webcrypto } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+// x509 looks for its decorators’ metadata when it is loaded.
+import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 
 /**

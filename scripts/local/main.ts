@@ -16,7 +16,9 @@ import { openSecrets } from './secrets.ts';
  */
 const once = process.argv.includes('--once');
 const startedAt = performance.now();
-const undo: { readonly what: string; readonly run: () => Promise<void> }[] = [];
+/** What is running, by the order in which it is stopped: who works, who gives work, what both stand on. */
+const running = { work: [] as Stop[], api: [] as Stop[], database: [] as Stop[] };
+type Stop = () => Promise<void>;
 const stopAsked = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopAsked.abort());
 // The process that set us up is gone: so is whoever looked at us.
@@ -45,7 +47,7 @@ async function start(): Promise<void> {
 
   say('Starting');
   const server = await startPostgres({ dataDirectory: places.postgres, log: (line) => say(`  ${line}`) });
-  undo.push({ what: 'PostgreSQL', run: () => server.stop() });
+  running.database.push(() => server.stop());
   const databases = await openDatabases(server, secrets);
   say(`  PostgreSQL         127.0.0.1:${server.port}, databases ${databases.api.name} and ${databases.driver.name}`);
 
@@ -67,7 +69,7 @@ async function start(): Promise<void> {
     runCommand(['migrate', '--config', nodeConfig(1)]),
   ]);
 
-  const api = run('api', ['api', '--config', places.apiConfig], join(places.logs, 'api.log'));
+  const api = run(running.api, 'api', ['api', '--config', places.apiConfig], join(places.logs, 'api.log'));
   await untilLine(api, 'signing API started');
   const baseUrl = `https://127.0.0.1:${ports.application}`;
   say(
@@ -75,7 +77,7 @@ async function start(): Promise<void> {
   );
 
   const nodes = nodeNumbers.map((n) =>
-    run(`node-${n}`, ['run', '--config', nodeConfig(n)], join(places.logs, `node-${n}.log`)),
+    run(running.work, `node-${n}`, ['run', '--config', nodeConfig(n)], join(places.logs, `node-${n}.log`)),
   );
   const [client] = await Promise.all([
     openClient(places, baseUrl, authorities.application.certificateFile),
@@ -96,9 +98,9 @@ async function start(): Promise<void> {
   if (ended !== undefined) throw new Error(`${ended.name} ended by itself; see its log in ${relative(places.logs)}`);
 }
 
-function run(name: string, args: readonly string[], logFile: string): LocalProcess {
+function run(group: Stop[], name: string, args: readonly string[], logFile: string): LocalProcess {
   const child = startDriverProcess(name, args, logFile);
-  undo.push({ what: name, run: () => child.stop() });
+  group.push(() => child.stop());
   return child;
 }
 
@@ -124,18 +126,16 @@ async function runSample(clientFile: string, keysFile: string, caFile: string): 
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, NODE_EXTRA_CA_CERTS: caFile },
   });
-  undo.push({ what: 'sample', run: async () => void child.kill('SIGKILL') });
+  running.work.push(async () => void child.kill('SIGKILL'));
   const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
   if (code !== 0) throw new Error('the sample work failed; see above');
 }
 
-/** Drivers and API together, then PostgreSQL under them. */
 async function stopEverything(): Promise<void> {
-  const [first, ...rest] = undo;
-  const failures = await Promise.allSettled(rest.reverse().map((one) => one.run()));
-  await first?.run().catch((error: unknown) => failures.push({ status: 'rejected', reason: error }));
-  for (const failure of failures) {
-    if (failure.status === 'rejected') process.stderr.write(`while stopping: ${String(failure.reason)}\n`);
+  for (const group of [running.work, running.api, running.database]) {
+    for (const result of await Promise.allSettled(group.map((stop) => stop()))) {
+      if (result.status === 'rejected') process.stderr.write(`while stopping: ${String(result.reason)}\n`);
+    }
   }
 }
 

@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { repository } from './places.ts';
 
-/** How long a process may take to stop before it is killed; with the others in parallel it keeps Ctrl-C below 5 s. */
-const stopMs = 4_000;
+/** How long a process may take to stop before it is killed: drivers, API and database in turn stay below 5 s. */
+const stopMs = 2_000;
 
 export interface LocalProcess {
   readonly name: string;
