@@ -68,12 +68,18 @@ export async function holdCeremony(installation: Installation): Promise<void> {
   await runCommand(['ceremony', '--config', places.ceremony]);
 }
 
-/** Ports are kept from run to run where they are free, so that `client.json` stays right. */
-export async function choosePorts(places: Places): Promise<{ application: number; driver: number }> {
+export interface Ports {
+  readonly application: number;
+  readonly driver: number;
+}
+
+/**
+ * Ports are kept from run to run where they are free, so that `client.json` stays right.
+ * @param wanted for the first run; 0 = any.
+ */
+export async function choosePorts(places: Places, wanted: Ports): Promise<Ports> {
   const file = join(places.root, 'ports.json');
-  const before = existsSync(file)
-    ? (JSON.parse(readFileSync(file, 'utf8')) as { application: number; driver: number })
-    : { application: 8443, driver: 8444 };
+  const before = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Ports) : wanted;
   const ports = { application: await freePort(before.application), driver: await freePort(before.driver) };
   writeFileSync(file, `${JSON.stringify(ports)}\n`);
   return ports;
@@ -104,7 +110,7 @@ export async function writeConfigurations(
   installation: Installation,
   authorities: Authorities,
   databases: { readonly api: LocalDatabase; readonly driver: LocalDatabase },
-  ports: { readonly application: number; readonly driver: number },
+  ports: Ports,
 ): Promise<void> {
   const { places, secrets } = installation;
   const listener = { host: '127.0.0.1', ...(await authorities.application.issue('signing-api', 'server')) };

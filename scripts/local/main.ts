@@ -1,111 +1,74 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { startPostgres } from '../setup/postgres.js';
-import { openAuthority } from './certificates.ts';
-import { openClient } from './client.ts';
-import { openDatabases } from './databases.ts';
-import { choosePorts, holdCeremony, nodeNumbers, openTokens, writeConfigurations } from './installation.ts';
-import { places as placesBelow, repository } from './places.ts';
-import { type LocalProcess, runCommand, startDriverProcess } from './processes.ts';
-import { openSecrets } from './secrets.ts';
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { createReleasers } from '../../src/shared/releasers.ts';
+import { repository, standardDirectory } from './places.ts';
+import type { LocalProcess } from './processes.ts';
+import { type LocalSystem, startSystem } from './system.ts';
 
 /**
- * `npm start`: the whole system on this machine, with real parts: PostgreSQL, two software tokens that share a master
- * key, the signing API and two driver nodes. Then sample work, verified by others' libraries. `--once` stops after it.
+ * `npm start`: the whole system on this machine, with real parts, then sample work, verified by others' libraries.
+ *
+ *   --once            stop after the sample work; exit code 0 only if everything was verified
+ *   --directory DIR   keep all state there instead of in .local
  */
-const once = process.argv.includes('--once');
+const { values: options } = parseArgs({
+  options: { once: { type: 'boolean', default: false }, directory: { type: 'string', default: standardDirectory } },
+});
+const standardPorts = { application: 8443, driver: 8444 };
+const anyPorts = { application: 0, driver: 0 };
+
 const startedAt = performance.now();
-/** What is running, by the order in which it is stopped: who works, who gives work, what both stand on. */
-const running = { work: [] as Stop[], api: [] as Stop[], database: [] as Stop[] };
-type Stop = () => Promise<void>;
+const releasers = createReleasers((what, error) => say(`${what} did not stop: ${(error as Error).message}`));
 const stopAsked = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopAsked.abort());
 // The process that set us up is gone: so is whoever looked at us.
 process.on('disconnect', () => stopAsked.abort());
 
-let exitCode = 0;
 try {
-  await start();
+  await Promise.race([work(), untilStopAsked()]);
 } catch (error) {
-  if (!stopAsked.signal.aborted) {
-    exitCode = 1;
-    process.stderr.write(`\n${(error as Error).message}\n`);
-  }
+  process.exitCode = 1;
+  process.stderr.write(`\n${(error as Error).message}\n`);
 }
-await stopEverything();
-process.exitCode = exitCode;
-// The channel to the process that set us up would keep us alive.
-if (process.connected) process.disconnect?.();
+await releasers.release();
+// Not only because the channel to the process that set us up keeps us alive: a start that was interrupted in the middle
+// must not go on behind our back, and what it has started ends with us.
+process.exit();
 
-async function start(): Promise<void> {
-  const places = placesBelow(join(repository, '.local'));
-  mkdirSync(places.root, { recursive: true });
-  const facts = JSON.parse(readFileSync(join(repository, '.cache/setup/facts.json'), 'utf8')) as { module: string };
-  const secrets = openSecrets(places.secrets);
-  const installation = { places, secrets, module: facts.module };
-
-  say('Starting');
-  const server = await startPostgres({ dataDirectory: places.postgres, log: (line) => say(`  ${line}`) });
-  running.database.push(() => server.stop());
-  const databases = await openDatabases(server, secrets);
-  say(`  PostgreSQL         127.0.0.1:${server.port}, databases ${databases.api.name} and ${databases.driver.name}`);
-
-  await openTokens(installation);
-  await holdCeremony(installation);
-  say(
-    `  HSMs               ${nodeNumbers.map((n) => `hsm-${n}`).join(' and ')} (software tokens), one master key, ${relative(places.ceremonyFile)}`,
-  );
-
-  const ports = await choosePorts(places);
-  const authorities = {
-    application: await openAuthority(places.applicationCertificates, 'Local application CA'),
-    drivers: await openAuthority(places.driverCertificates, 'Local driver CA'),
+async function work(): Promise<void> {
+  const { module } = JSON.parse(readFileSync(join(repository, '.cache/setup/facts.json'), 'utf8')) as {
+    module: string;
   };
-  await writeConfigurations(installation, authorities, databases, ports);
-  const nodeConfig = (n: number): string => join(places.node(n), 'config.yaml');
-  await Promise.all([
-    runCommand(['migrate', '--config', places.apiConfig]),
-    runCommand(['migrate', '--config', nodeConfig(1)]),
-  ]);
-
-  const api = run(running.api, 'api', ['api', '--config', places.apiConfig], join(places.logs, 'api.log'));
-  await untilLine(api, 'signing API started');
-  const baseUrl = `https://127.0.0.1:${ports.application}`;
-  say(
-    `  Signing API        ${baseUrl} (applications), https://127.0.0.1:${ports.driver} (drivers), ${relative(places.apiConfig)}`,
-  );
-
-  const nodes = nodeNumbers.map((n) =>
-    run(running.work, `node-${n}`, ['run', '--config', nodeConfig(n)], join(places.logs, `node-${n}.log`)),
-  );
-  const [client] = await Promise.all([
-    openClient(places, baseUrl, authorities.application.certificateFile),
-    ...nodes.map((node) => untilLine(node, 'slot ready')),
-  ]);
-  for (const [index, node] of nodes.entries())
-    say(`  Driver ${node.name}      hsm-${index + 1}, ${relative(nodeConfig(index + 1))}`);
-  say(`  Client             ${relative(places.client)} (organisation ${client.orgId})`);
-  say(`  Logs               ${relative(places.logs)}\n`);
-
-  say('Sample work, through @dfns/sdk');
-  await runSample(places.client, places.samples, client.caFile);
+  say('Starting');
+  const system = await startSystem({
+    directory: resolve(options.directory),
+    module,
+    ports: options.directory === standardDirectory ? standardPorts : anyPorts,
+    durable: true,
+    say: (line) => say(`  ${line}`),
+    releasers,
+  });
+  say('\nSample work, through @dfns/sdk');
+  await runSample(system);
   say(`\nAll verified, ${((performance.now() - startedAt) / 1000).toFixed(1)} s after the start.`);
-  if (once || stopAsked.signal.aborted) return;
+  if (options.once) return;
 
   say('Running. Ctrl-C stops everything; the keys stay.');
-  const ended = await Promise.race([untilStopAsked(), ...[api, ...nodes].map(untilEnded)]);
-  if (ended !== undefined) throw new Error(`${ended.name} ended by itself; see its log in ${relative(places.logs)}`);
+  const ended = await Promise.race([system.api, ...system.nodes].map(untilEnded));
+  throw new Error(`${ended.name} ended by itself; see its log in ${system.places.shown(system.places.logs)}`);
 }
 
-function run(group: Stop[], name: string, args: readonly string[], logFile: string): LocalProcess {
-  const child = startDriverProcess(name, args, logFile);
-  group.push(() => child.stop());
-  return child;
-}
-
-function untilLine(child: LocalProcess, sentence: string): Promise<unknown> {
-  return Promise.race([child.line(sentence), untilStopAsked().then(() => Promise.reject(new Error('stopped')))]);
+async function runSample({ places, client }: LocalSystem): Promise<void> {
+  const child = spawn(process.execPath, [join(repository, 'scripts/local/sample.ts'), places.client, places.samples], {
+    cwd: repository,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: client.caFile },
+  });
+  releasers.add('sample work', () => child.kill('SIGKILL'));
+  const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
+  if (code !== 0) throw new Error('the sample work failed; see above');
 }
 
 async function untilEnded(child: LocalProcess): Promise<LocalProcess> {
@@ -113,34 +76,8 @@ async function untilEnded(child: LocalProcess): Promise<LocalProcess> {
   return child;
 }
 
-function untilStopAsked(): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (stopAsked.signal.aborted) resolve(undefined);
-    else stopAsked.signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
-}
-
-async function runSample(clientFile: string, keysFile: string, caFile: string): Promise<void> {
-  const child = spawn(process.execPath, [join(repository, 'scripts/local/sample.ts'), clientFile, keysFile], {
-    cwd: repository,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, NODE_EXTRA_CA_CERTS: caFile },
-  });
-  running.work.push(async () => void child.kill('SIGKILL'));
-  const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
-  if (code !== 0) throw new Error('the sample work failed; see above');
-}
-
-async function stopEverything(): Promise<void> {
-  for (const group of [running.work, running.api, running.database]) {
-    for (const result of await Promise.allSettled(group.map((stop) => stop()))) {
-      if (result.status === 'rejected') process.stderr.write(`while stopping: ${String(result.reason)}\n`);
-    }
-  }
-}
-
-function relative(path: string): string {
-  return path.startsWith(`${repository}/`) ? path.slice(repository.length + 1) : path;
+function untilStopAsked(): Promise<void> {
+  return new Promise((resolve) => stopAsked.signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 function say(line: string): void {

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 
 /** The repository, and where the local installation lives: everything below `.local/` can be deleted to start anew. */
 export const repository = resolve(import.meta.dirname, '../..');
+export const standardDirectory = join(repository, '.local');
 
 export interface Places {
   readonly root: string;
@@ -17,9 +18,12 @@ export interface Places {
   readonly samples: string;
   node(n: number): string;
   token(n: number): string;
+  /** A path as people want to read it: relative to the repository where it is inside. */
+  shown(path: string): string;
 }
 
-export function places(root: string): Places {
+export function placesBelow(directory: string): Places {
+  const root = resolve(directory);
   return {
     root,
     postgres: join(root, 'postgres/data'),
@@ -34,5 +38,6 @@ export function places(root: string): Places {
     samples: join(root, 'samples.json'),
     node: (n) => join(root, `nodes/${n}`),
     token: (n) => join(root, `tokens/hsm-${n}`),
+    shown: (path) => (path.startsWith(`${repository}/`) ? path.slice(repository.length + 1) : path),
   };
 }

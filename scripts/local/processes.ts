@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { repository } from './places.ts';
 
 /** How long a process may take to stop before it is killed: drivers, API and database in turn stay below 5 s. */
-const stopMs = 2_000;
+export const stopMs = 2_000;
 
 export interface LocalProcess {
   readonly name: string;

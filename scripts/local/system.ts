@@ -1,0 +1,99 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Releasers } from '../../src/shared/releasers.ts';
+import { type PostgresServer, startPostgres } from '../setup/postgres.js';
+import { type Authority, openAuthority } from './certificates.ts';
+import { type ClientFile, openClient } from './client.ts';
+import { type LocalDatabase, openDatabases } from './databases.ts';
+import { choosePorts, holdCeremony, nodeNumbers, openTokens, type Ports, writeConfigurations } from './installation.ts';
+import { type Places, placesBelow } from './places.ts';
+import { type LocalProcess, runCommand, startDriverProcess, stopMs } from './processes.ts';
+import { openSecrets } from './secrets.ts';
+
+/** The whole system on one machine: PostgreSQL, two software tokens that share a master key, the API, two nodes. */
+export interface LocalSystem {
+  readonly places: Places;
+  readonly server: PostgresServer;
+  readonly databases: { readonly api: LocalDatabase; readonly driver: LocalDatabase };
+  readonly ports: Ports;
+  readonly authorities: { readonly application: Authority; readonly drivers: Authority };
+  readonly client: ClientFile;
+  readonly api: LocalProcess;
+  readonly nodes: readonly LocalProcess[];
+  startApi(): LocalProcess;
+  startNode(n: number): LocalProcess;
+}
+
+export interface SystemOptions {
+  readonly directory: string;
+  /** Path of the PKCS#11 module. */
+  readonly module: string;
+  /** For the first start; 0 = any. */
+  readonly ports: Ports;
+  /** False: the database may be lost with the machine. */
+  readonly durable: boolean;
+  readonly say: (line: string) => void;
+  /** Everything that is started registers its stop here. */
+  readonly releasers: Releasers;
+}
+
+/** Starts everything, what is missing is made first. Returns when both nodes have a slot that is ready. */
+export async function startSystem(options: SystemOptions): Promise<LocalSystem> {
+  const { say, releasers } = options;
+  const places = placesBelow(options.directory);
+  mkdirSync(places.root, { recursive: true });
+  const secrets = openSecrets(places.secrets);
+  const installation = { places, secrets, module: options.module };
+
+  const server = await startPostgres({ dataDirectory: places.postgres, durable: options.durable, log: say });
+  releasers.add('PostgreSQL', () => server.stop(), stopMs);
+  const databases = await openDatabases(server, secrets);
+  say(`PostgreSQL         127.0.0.1:${server.port}, databases ${databases.api.name} and ${databases.driver.name}`);
+
+  await openTokens(installation);
+  await holdCeremony(installation);
+  const tokens = nodeNumbers.map((n) => `hsm-${n}`).join(' and ');
+  say(`HSMs               ${tokens} (software tokens), one master key, ${places.shown(places.ceremonyFile)}`);
+
+  const ports = await choosePorts(places, options.ports);
+  const authorities = {
+    application: await openAuthority(places.applicationCertificates, 'Local application CA'),
+    drivers: await openAuthority(places.driverCertificates, 'Local driver CA'),
+  };
+  await writeConfigurations(installation, authorities, databases, ports);
+  const nodeConfig = (n: number): string => join(places.node(n), 'config.yaml');
+  await Promise.all([
+    runCommand(['migrate', '--config', places.apiConfig]),
+    runCommand(['migrate', '--config', nodeConfig(1)]),
+  ]);
+
+  const start = (name: string, args: readonly string[]): LocalProcess => {
+    const child = startDriverProcess(name, args, join(places.logs, `${name}.log`));
+    running.push(child);
+    return child;
+  };
+  const startApi = (): LocalProcess => start('api', ['api', '--config', places.apiConfig]);
+  const startNode = (n: number): LocalProcess => start(`node-${n}`, ['run', '--config', nodeConfig(n)]);
+  // Who works stops before who gives work, so that what is in the HSM is still reported.
+  const running: LocalProcess[] = [];
+  const stopAll = (mine: (name: string) => boolean) =>
+    Promise.all(running.filter(({ name }) => mine(name)).map((child) => child.stop()));
+  releasers.add('signing API', () => stopAll((name) => name === 'api'), stopMs + 500);
+  releasers.add('driver nodes', () => stopAll((name) => name !== 'api'), stopMs + 500);
+
+  const api = startApi();
+  await api.line('signing API started');
+  const baseUrl = `https://127.0.0.1:${ports.application}`;
+  const driverUrl = `https://127.0.0.1:${ports.driver}`;
+  say(`Signing API        ${baseUrl} (applications), ${driverUrl} (drivers), ${places.shown(places.apiConfig)}`);
+
+  const nodes = nodeNumbers.map(startNode);
+  const [client] = await Promise.all([
+    openClient(places, baseUrl, authorities.application.certificateFile),
+    ...nodes.map((node) => node.line('slot ready')),
+  ]);
+  for (const n of nodeNumbers) say(`Driver node-${n}      hsm-${n}, ${places.shown(nodeConfig(n))}`);
+  say(`Client             ${places.shown(places.client)} (organisation ${client.orgId})`);
+  say(`Logs               ${places.shown(places.logs)}`);
+  return { places, server, databases, ports, authorities, client, api, nodes, startApi, startNode };
+}

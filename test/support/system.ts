@@ -1,0 +1,34 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { globalAgent } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DfnsApiClient } from '@dfns/sdk';
+import { AsymmetricKeySigner } from '@dfns/sdk-keysigner';
+import type { Test } from 'tap';
+import { repository } from '../../scripts/local/places.ts';
+import { type LocalSystem, startSystem } from '../../scripts/local/system.ts';
+import { createReleasers } from '../../src/shared/releasers.ts';
+
+export interface TestSystem extends LocalSystem {
+  readonly sdk: DfnsApiClient;
+}
+
+/** What `npm start` runs, in a directory of the test's own, with an SDK client; gone at the test's end. */
+export async function openSystem(t: Test): Promise<TestSystem> {
+  const directory = mkdtempSync(join(tmpdir(), 'hsm-signing-system-'));
+  const releasers = createReleasers((what, error) => t.fail(`${what} did not stop: ${(error as Error).message}`));
+  t.teardown(async () => {
+    await releasers.release();
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const { module } = JSON.parse(readFileSync(join(repository, '.cache/setup/facts.json'), 'utf8')) as {
+    module: string;
+  };
+  const ports = { application: 0, driver: 0 };
+  const system = await startSystem({ directory, module, ports, durable: false, say: () => {}, releasers });
+  // What NODE_EXTRA_CA_CERTS does for a process; the SDK has no option of its own.
+  globalAgent.options.ca = readFileSync(system.client.caFile);
+  const { baseUrl, orgId, authToken, credentialId, privateKeyPem } = system.client;
+  const signer = new AsymmetricKeySigner({ credId: credentialId, privateKey: privateKeyPem });
+  return { ...system, sdk: new DfnsApiClient({ baseUrl, orgId, authToken, signer }) };
+}
