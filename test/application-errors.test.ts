@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import t, { type Test } from 'tap';
-import { call, openApplication, signedCall, type TestAnswer, userAction } from './support/application.ts';
+import { createOrganisation } from '../src/api/organisations.ts';
+import { call, openApplication, type TestAnswer, userAction } from './support/application.ts';
 
 const application = await openApplication(t);
 const { account } = application;
@@ -46,7 +47,6 @@ t.test('a token that was switched off, has expired, or whose account was switche
     await application.pool.query(statement, [other.userId]);
     isError(t, await call(application, other, 'POST', '/auth/action/init', init), 401, 'Not Authorized.', statement);
   }
-  const { createOrganisation } = await import('../src/api/organisations.ts');
   const pem =
     '-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=\n-----END PUBLIC KEY-----\n';
   const expired = await createOrganisation(application.pool, {
@@ -69,7 +69,7 @@ t.test('unknown paths and wrong methods are answered in JSON', async (t) => {
     ['GET', `/keys/${'k'.repeat(300)}/signatures/s`],
   ] as const) {
     const answer = await call(application, account, method, path);
-    isError(t, answer, path === '/%zz' ? 400 : 404, /./, `${method} ${path}`);
+    isError(t, answer, path === '/%zz' || path.length > 100 ? 400 : 404, /./, `${method} ${path.slice(0, 40)}`);
   }
 });
 
@@ -121,11 +121,8 @@ t.test('a user action needs an active credential of the account', async (t) => {
   const stranger = await application.newAccount();
   const wrong = { ...account, credentialId: stranger.credentialId, privateKey: stranger.privateKey };
   t.equal(await userAction(application, wrong, 'POST', '/keys', ''), undefined);
-  const unknown = await signedCall(application, { ...account, privateKey: stranger.privateKey }, 'POST', '/keys', {
-    scheme: 'ECDSA',
-    curve: 'secp256k1',
-  });
-  t.equal(unknown.status, 403, 'signed with another key');
+  const otherKey = { ...account, privateKey: stranger.privateKey };
+  t.equal(await userAction(application, otherKey, 'POST', '/keys', ''), undefined, 'signed with another key');
   t.equal(typeof (await userAction(application, stranger, 'POST', '/keys', '')), 'string');
   await application.pool.query('update credential set active = false where id = $1', [stranger.credentialId]);
   t.equal(await userAction(application, stranger, 'POST', '/keys', ''), undefined, 'switched off');
@@ -164,6 +161,7 @@ t.test('other kinds of credentials and second factors are called unsupported', a
 t.test('every answer says that it is for this caller, over TLS, and only JSON', async (t) => {
   const answers = [
     await call(application, account, 'GET', '/nothing'),
+    await call(application, account, 'GET', '/%zz'),
     await call(application, undefined, 'POST', '/keys', '{}'),
     await call(
       application,
@@ -187,12 +185,13 @@ t.test('what is not HTTP, and headers that are too large, are answered in JSON t
   const { port } = application.server.server.address() as AddressInfo;
   for (const [request, status] of [
     ['HELLO\r\n\r\n', 400],
-    [`GET / HTTP/1.1\r\nhost: x\r\nx-large: ${'x'.repeat(70_000)}\r\n\r\n`, 431],
+    [`GET / HTTP/1.1\r\nhost: x\r\nx-large: ${'x'.repeat(17_000)}\r\n\r\n`, 431],
   ] as const) {
     const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: readFileSync(application.caFile) });
     socket.write(request);
     const [head = '', body = ''] = (await text(socket)).split('\r\n\r\n');
     t.match(head, new RegExp(`^HTTP/1.1 ${status} `));
+    t.match(head, /cache-control: no-store/);
     t.match(JSON.parse(body), { error: { status, message: /^The request is not valid/ } });
   }
 });

@@ -181,7 +181,8 @@ export const catalogue = {
   },
   CREDENTIAL_REFUSED: {
     what: 'The public key cannot be a credential',
-    remedy: 'Use an Ed25519, Ed448, ECDSA (P-256, P-384, P-521, secp256k1) or RSA (2048 bits or more) public key in PEM',
+    remedy:
+      'Use an Ed25519, Ed448, ECDSA (P-256, P-384, P-521, secp256k1) or RSA (2048 bits or more) public key in PEM',
     status: 400,
     exit: 'USAGE',
   },
@@ -202,6 +203,11 @@ export const catalogue = {
     remedy: 'The log of the server holds the cause',
     status: 500,
     exit: 'INTERNAL',
+  },
+  API_STOPPING: {
+    what: 'This process of the signing API is stopping',
+    remedy: 'Try again after Retry-After seconds; another process answers',
+    status: 503,
   },
   NO_SIGNER_READY: {
     what: 'No HSM is ready for this request',

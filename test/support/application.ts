@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -244,11 +244,4 @@ export async function signedCall(
   const payload = JSON.stringify(body);
   const token = await userAction(application, account, method, path, payload);
   return await call(application, account, method, path, payload, { 'x-dfns-useraction': token });
-}
-
-/** A file for `--credential-public-key`. */
-export function writePublicKey(file: string): KeyObject {
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  writeFileSync(file, publicKey.export({ type: 'spki', format: 'pem' }));
-  return privateKey;
 }

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { CodedError } from '../../shared/errors.ts';
 import { errorAnswer } from './error-answer.ts';
+import { securityHeaders } from './security-headers.ts';
 
 /**
  * Answers what is no HTTP request at all (Node's `clientError`): there is no reply object, so the answer is written
@@ -15,11 +16,14 @@ export function refuseMalformedRequest(error: Error & { code?: string }, socket:
   const [status, detail] = statusOf(error.code);
   const { body } = errorAnswer(new CodedError('BAD_REQUEST', detail));
   const text = JSON.stringify({ ...body, error: { ...body.error, status } });
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\n` +
-      `content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
-    () => socket.destroy(),
-  );
+  const headers = {
+    connection: 'close',
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
+    ...securityHeaders,
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${text}`, () => socket.destroy());
 }
 
 function statusOf(code: string | undefined): [status: number, detail: string] {

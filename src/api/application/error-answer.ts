@@ -30,7 +30,7 @@ export class DetailedError extends CodedError {
 }
 
 /** Seconds after which a caller may try again. */
-const retryAfter: Partial<Record<ErrorCode, number>> = { NO_SIGNER_READY: 5, DATABASE_UNREACHABLE: 5 };
+const retryAfter: Partial<Record<ErrorCode, number>> = { NO_SIGNER_READY: 5, DATABASE_UNREACHABLE: 5, API_STOPPING: 1 };
 
 /** Their detail names hosts, rows or causes: for the log only. */
 const silent: readonly ErrorCode[] = ['INTERNAL', 'DATABASE_UNREACHABLE'];

@@ -2,7 +2,6 @@ import type { KeyObject } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type pg from 'pg';
 import type { ApiConfiguration } from '../../shared/configuration/api.ts';
-import type { Log } from '../../shared/log.ts';
 import { authenticate } from '../authentication/bearer-token.ts';
 import { possiblePayloads } from '../authentication/signed-payload.ts';
 import type { CheckedUserAction, UserActions } from '../authentication/user-action.ts';
@@ -17,7 +16,6 @@ export interface RouteTools {
   readonly userActions: UserActions;
   /** Pinned attestation public keys by key store. */
   readonly attestationKeys: ReadonlyMap<string, KeyObject>;
-  readonly log: Log;
 }
 
 export interface Call<Body> {

@@ -13,19 +13,13 @@ import { errorAnswer, requestError } from './error-answer.ts';
 import { readJsonBody } from './json-body.ts';
 import { prepareRequests, type RouteTools } from './route.ts';
 import { routes } from './routes/index.ts';
+import { securityHeaders } from './security-headers.ts';
 
 const bodyLimitBytes = 1024 * 1024;
 /** Longer than the idle time of common proxies, so that it is not us who close a connection they are about to use. */
 const keepAliveMs = 75_000;
 /** To receive a whole request; the time it is held for its result does not count. */
 const receiveTimeoutMs = 30_000;
-
-/** Every answer is for one caller, and over TLS only. */
-const securityHeaders = {
-  'cache-control': 'no-store',
-  'x-content-type-options': 'nosniff',
-  'strict-transport-security': 'max-age=31536000',
-};
 
 export interface ApplicationServerOptions {
   readonly configuration: ApiConfiguration;
@@ -52,7 +46,6 @@ export function createApplicationServer(options: ApplicationServerOptions): Fast
     pool,
     queue,
     attestationKeys,
-    log,
     userActions: createUserActions(options.userActionSecret, options.now),
   };
   const server = fastify({
@@ -61,6 +54,8 @@ export function createApplicationServer(options: ApplicationServerOptions): Fast
     keepAliveTimeout: keepAliveMs,
     requestTimeout: receiveTimeoutMs,
     forceCloseConnections: 'idle',
+    // Its own answer would have another shape: see refuseWhileStopping.
+    return503OnClosing: false,
     clientErrorHandler: refuseMalformedRequest,
     frameworkErrors: (error, request, reply) => {
       answerError(error, request, reply, log);
@@ -74,6 +69,7 @@ export function createApplicationServer(options: ApplicationServerOptions): Fast
     { parseAs: 'buffer' },
     async (_request: FastifyRequest, bytes: Buffer) => readJsonBody(bytes),
   );
+  refuseWhileStopping(server);
   server.addHook('onSend', async (_request, reply) => {
     reply.headers(securityHeaders);
   });
@@ -93,6 +89,17 @@ export function createApplicationServer(options: ApplicationServerOptions): Fast
   return server;
 }
 
+/** What still arrives on open connections while this process stops goes to another one; what is held is finished. */
+function refuseWhileStopping(server: FastifyInstance): void {
+  let stopping = false;
+  server.addHook('preClose', async () => {
+    stopping = true;
+  });
+  server.addHook('onRequest', async () => {
+    if (stopping) throw new CodedError('API_STOPPING', '');
+  });
+}
+
 function answerError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): void {
   const error = requestError(thrown);
   const { status, headers, body } = errorAnswer(error);
@@ -108,7 +115,11 @@ function answerError(thrown: unknown, request: FastifyRequest, reply: FastifyRep
       log.error({ ...fields, stack: (error.cause as Error | undefined)?.stack ?? error.stack }, 'request failed');
     else log.warn(fields, 'request refused');
   }
-  reply.status(status).headers(headers).send(body);
+  // Not all of the framework's own refusals pass the onSend hook.
+  reply
+    .status(status)
+    .headers({ ...securityHeaders, ...headers })
+    .send(body);
 }
 
 function tlsOptions({ certificateFile, privateKeyFile }: ApiConfiguration['application']) {
