@@ -56,6 +56,8 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
         durability: 'relaxed',
       }),
       signTtlMs: configuration.signTtlMs,
+      holdMs: configuration.holdMs,
+      limits: configuration.queue,
       pinned,
       log,
     });

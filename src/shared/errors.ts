@@ -197,6 +197,11 @@ export const catalogue = {
     remedy: 'Use a new externalId for a different request',
     status: 409,
   },
+  TOO_MANY_OPEN_REQUESTS: {
+    what: 'Too many requests of this organisation are open',
+    remedy: 'Wait for some of them to finish; the API’s queue.openRequestsPerOrganisation is the limit',
+    status: 429,
+  },
   TOO_LARGE: { what: 'The request body is too large', remedy: 'Send less', status: 413 },
   INTERNAL: {
     what: 'Internal Server Error',

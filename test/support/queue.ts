@@ -35,6 +35,8 @@ export async function openQueue(t: Test, database: DatabaseConfiguration, signTt
     durable,
     listen: connectionOptions(database, { applicationName: 'test listen', durability: 'relaxed' }),
     signTtlMs,
+    holdMs: 25_000,
+    limits: { openRequestsPerOrganisation: 100, priorities: { 'or-first': 1 } },
     pinned: new Map([[keyStore, attestationPublicKey(pinnedPoint())]]),
     log,
   });

@@ -4,6 +4,7 @@ import type { Capacity } from './capacity.ts';
 import { cancelUndelivered } from './expiry.ts';
 import type { HeldRows } from './held-rows.ts';
 import type { Holds } from './holds.ts';
+import type { OpenRequests } from './open-requests.ts';
 import type { RequestQueue, RequestRow } from './request.ts';
 import { type RequestRecord, requestColumns, requestRow } from './request-row.ts';
 import type { Submitter } from './submit.ts';
@@ -15,6 +16,7 @@ export interface ApplicationSideParts {
   readonly relaxed: pg.Pool;
   readonly durable: pg.Pool;
   readonly capacity: Capacity;
+  readonly openRequests: OpenRequests;
   readonly submitter: Submitter;
   readonly holds: Holds;
   readonly heldRows: HeldRows;
@@ -22,11 +24,12 @@ export interface ApplicationSideParts {
 
 /** The queue as the application's routes see it: put in, wait, read. */
 export function createApplicationSide(parts: ApplicationSideParts): RequestQueue {
-  const { relaxed, durable, capacity, submitter, holds, heldRows } = parts;
+  const { relaxed, durable, capacity, openRequests, submitter, holds, heldRows } = parts;
   return {
     requireCapacity: capacity.require,
 
     async submit(request) {
+      openRequests.require(request.requester.organisation);
       holds.enter(request.id, request);
       try {
         const submitted = await submitter.submit(request);

@@ -6,9 +6,12 @@ import { type Capability, capability, type KeyType, type RequestKind } from '../
 const graceMs = 10_000;
 
 /**
- * Which key stores can do what, from the instances seen lately. Read once a second, so a POST costs no query.
+ * Which key stores can do what, from the instances seen lately, and how long the first in line waits. Read once a
+ * second, so a POST costs no query.
+ * @param holdMs how long a POST is held: one that would surely wait longer is better refused now.
  */
-export function createCapacity(pool: pg.Pool) {
+export function createCapacity(pool: pg.Pool, holdMs: number) {
+  let waitsMs = new Map<string, number>();
   let able = new Set<string>();
   const word = (keyStore: string, what: string): string => `${keyStore} ${what}`;
 
@@ -20,6 +23,7 @@ export function createCapacity(pool: pg.Pool) {
         [graceMs],
       );
       able = new Set(rows.map((row) => word(row.key_store, row.capability)));
+      waitsMs = await readWaits(pool, word);
     },
     /** A lease call tells at once what a new instance can do. */
     note(keyStore: string, capabilities: readonly string[]): void {
@@ -28,7 +32,14 @@ export function createCapacity(pool: pg.Pool) {
     /** @throws NO_SIGNER_READY */
     require(keyStore: string, kind: RequestKind, type: KeyType): void {
       const needed: Capability = capability(kind, type.curve);
-      if (able.has(word(keyStore, needed))) return;
+      if (able.has(word(keyStore, needed))) {
+        const waitMs = waitsMs.get(word(keyStore, needed)) ?? 0;
+        if (waitMs <= holdMs) return;
+        throw new CodedError(
+          'NO_SIGNER_READY',
+          `${needed} in key store ${keyStore} waits ${Math.round(waitMs / 1000)} s`,
+        );
+      }
       throw new CodedError(
         'NO_SIGNER_READY',
         `no slot of key store ${keyStore} that can do ${needed} was ready for ${graceMs / 1000} s`,
@@ -36,4 +47,21 @@ export function createCapacity(pool: pg.Pool) {
     },
   };
 }
+/**
+ * How long the first in line has waited. Whoever comes now stands behind it. Requests that were tried before do not
+ * count: they wait for another slot, not for their turn.
+ */
+async function readWaits(
+  pool: pg.Pool,
+  word: (keyStore: string, what: string) => string,
+): Promise<Map<string, number>> {
+  const { rows } = await pool.query<{ key_store: string; capability: string; wait_ms: number }>(
+    `select distinct on (key_store, capability) key_store, capability,
+       (extract(epoch from now() - created_at) * 1000)::float8 as wait_ms
+     from request where state = 'queued' and attempts = 0 and deliveries = 0
+     order by key_store, capability, priority desc, turn`,
+  );
+  return new Map(rows.map((row) => [word(row.key_store, row.capability), row.wait_ms]));
+}
+
 export type Capacity = ReturnType<typeof createCapacity>;

@@ -1,11 +1,20 @@
 import type pg from 'pg';
 import type { HintSender } from './hints.ts';
 import type { Holds } from './holds.ts';
+import type { OpenRequests } from './open-requests.ts';
 import { type RequestRecord, requestColumns, requestRow } from './request-row.ts';
 import type { Submitter } from './submit.ts';
 
+export interface HeldRowsParts {
+  readonly pool: pg.Pool;
+  readonly holds: Holds;
+  readonly hints: HintSender;
+  readonly submitter: Submitter;
+  readonly openRequests: OpenRequests;
+}
+
 /** What this process knows of the rows that its callers wait for: told by completions, by hints, and by reading. */
-export function createHeldRows(pool: pg.Pool, holds: Holds, hints: HintSender, submitter: Submitter) {
+export function createHeldRows({ pool, holds, hints, submitter, openRequests }: HeldRowsParts) {
   const read = async (ids: readonly string[]): Promise<Set<string>> => {
     const ours = ids.filter((id) => holds.has(id));
     if (ours.length === 0) return new Set();
@@ -21,6 +30,7 @@ export function createHeldRows(pool: pg.Pool, holds: Holds, hints: HintSender, s
     finished(records: readonly RequestRecord[]): void {
       const elsewhere: string[] = [];
       for (const record of records) {
+        openRequests.close(record.organisation);
         if (holds.has(record.id)) holds.settle(requestRow(record));
         else elsewhere.push(record.id);
       }

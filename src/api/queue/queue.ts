@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import type pg from 'pg';
+import type { ApiConfiguration } from '../../shared/configuration/api.ts';
 import type { Log } from '../../shared/log.ts';
 import { createApplicationSide } from './application-side.ts';
 import { createCapacity } from './capacity.ts';
@@ -7,9 +8,10 @@ import { createDriverSide, type DriverQueue } from './driver-side.ts';
 import { createHeldRows } from './held-rows.ts';
 import { createHintSender, listenForHints } from './hints.ts';
 import { createHolds } from './holds.ts';
+import { createOpenRequests } from './open-requests.ts';
 import { createPresence } from './presence.ts';
 import type { RequestQueue } from './request.ts';
-import { createSubmitter } from './submit.ts';
+import { createSubmitter, type Place } from './submit.ts';
 import { createDatabaseWatch, startUpkeep } from './upkeep.ts';
 import { createWaitingDrivers } from './waiting-drivers.ts';
 
@@ -21,6 +23,8 @@ export interface QueueOptions {
   /** For LISTEN: a connection of its own, past any pooler. */
   readonly listen: pg.ClientConfig;
   readonly signTtlMs: number;
+  readonly holdMs: number;
+  readonly limits: ApiConfiguration['queue'];
   /** Attestation public keys by key store. */
   readonly pinned: ReadonlyMap<string, KeyObject>;
   readonly log: Log;
@@ -36,18 +40,24 @@ export interface Queue {
  * The request queue of one API process. The table is the truth and any number of processes share it; what is in memory
  * here is who waits: lease calls for work (waiting-drivers.ts), callers for results (holds.ts).
  */
-export async function startQueue({ relaxed, durable, listen, signTtlMs, pinned, log }: QueueOptions): Promise<Queue> {
+export async function startQueue(options: QueueOptions): Promise<Queue> {
+  const { relaxed, durable, listen, signTtlMs, holdMs, limits, pinned, log } = options;
   const watch = createDatabaseWatch(log);
   const hints = createHintSender(relaxed);
-  const capacity = createCapacity(relaxed);
+  const capacity = createCapacity(relaxed, holdMs);
   const drivers = createWaitingDrivers(() => hints.work(), watch.failed);
-  const submitter = createSubmitter(relaxed, signTtlMs, (ids) => drivers.work(ids));
+  const openRequests = createOpenRequests(relaxed, limits.openRequestsPerOrganisation);
+  const placeOf = (organisation: string): Place => ({
+    priority: limits.priorities[organisation] ?? 0,
+    turn: openRequests.open(organisation),
+  });
+  const submitter = createSubmitter(relaxed, { signTtlMs, placeOf }, (ids) => drivers.work(ids));
   const holds = createHolds();
-  const heldRows = createHeldRows(relaxed, holds, hints, submitter);
+  const heldRows = createHeldRows({ pool: relaxed, holds, hints, submitter, openRequests });
 
   await capacity.refresh();
   const presence = createPresence(relaxed, watch.failed);
-  const upkeep = startUpkeep({ durable, capacity, drivers, hints, heldRows, watch, log });
+  const upkeep = startUpkeep({ durable, capacity, openRequests, drivers, hints, heldRows, watch, log });
   const listener = listenForHints(
     listen,
     {
@@ -62,7 +72,7 @@ export async function startQueue({ relaxed, durable, listen, signTtlMs, pinned, 
   );
 
   return {
-    application: createApplicationSide({ relaxed, durable, capacity, submitter, holds, heldRows }),
+    application: createApplicationSide({ relaxed, durable, capacity, openRequests, submitter, holds, heldRows }),
     driver: createDriverSide({ relaxed, durable, capacity, presence, drivers, hints, heldRows, pinned, log }),
     async stop() {
       upkeep.stop();

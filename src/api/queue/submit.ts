@@ -16,6 +16,19 @@ export interface Submitted {
   readonly fresh: boolean;
 }
 
+/** Where in the queue a new request of this organisation stands. */
+export interface Place {
+  /** Higher goes first. */
+  readonly priority: number;
+  /** Lower goes first. */
+  readonly turn: number;
+}
+
+export interface SubmitterOptions {
+  readonly signTtlMs: number;
+  readonly placeOf: (organisation: string) => Place;
+}
+
 interface Pending {
   readonly request: NewRequest;
   readonly resolve: (submitted: Submitted) => void;
@@ -31,7 +44,11 @@ interface Pending {
  *
  * @param inserted called with the ids that are new in the queue, right after the commit.
  */
-export function createSubmitter(pool: pg.Pool, signTtlMs: number, inserted: (ids: readonly string[]) => void) {
+export function createSubmitter(
+  pool: pg.Pool,
+  { signTtlMs, placeOf }: SubmitterOptions,
+  inserted: (ids: readonly string[]) => void,
+) {
   let waiting: Pending[] = [];
   let running = false;
 
@@ -53,6 +70,7 @@ export function createSubmitter(pool: pg.Pool, signTtlMs: number, inserted: (ids
           pool,
           batch.map((pending) => pending.request),
           signTtlMs,
+          placeOf,
         );
         // Told first, so that a driver takes the work while the callers below are still being answered.
         inserted([...rows.keys()]);
@@ -106,31 +124,38 @@ async function insertRequests(
   pool: pg.Pool,
   requests: readonly NewRequest[],
   signTtlMs: number,
+  placeOf: SubmitterOptions['placeOf'],
 ): Promise<Map<string, RequestRecord>> {
   const { rows } = await pool.query<RequestRecord>(
-    `insert into request (id, organisation, kind, key_store, capability, state, service_account, access_token, user_action,
+    `insert into request (id, organisation, kind, key_store, capability, priority, turn, state, service_account, access_token, user_action,
        external_id, fingerprint, body, network, key_id, key_name, scheme, curve, digests, format, authorisation, expires_at)
-     select id, organisation, kind, key_store, capability, 'queued', service_account, access_token, user_action,
+     select id, organisation, kind, key_store, capability, priority, turn, 'queued', service_account, access_token, user_action,
        external_id, decode(fingerprint, 'hex'), body, network, key_id, key_name, scheme, curve,
        (select array_agg(decode(digest, 'hex') order by place) from unnest(digests) with ordinality as d (digest, place)),
        format, authorisation, case when kind = 'Sign' then now() + $2 * interval '1 millisecond' end
      from jsonb_to_recordset($1::jsonb) as r (id text, organisation text, kind text, key_store text, capability text,
+       priority smallint, turn bigint,
        service_account text, access_token text, user_action text, external_id text, fingerprint text, body jsonb, network text,
        key_id text, key_name text, scheme text, curve text, digests text[], format jsonb, authorisation jsonb)
      on conflict do nothing
      returning ${requestColumns}`,
-    [JSON.stringify(requests.map(insertable)), signTtlMs],
+    [
+      JSON.stringify(requests.map((request) => insertable(request, placeOf(request.requester.organisation)))),
+      signTtlMs,
+    ],
   );
   return new Map(rows.map((row) => [row.id, row]));
 }
 
-function insertable(request: NewRequest): Record<string, unknown> {
+function insertable(request: NewRequest, place: Place): Record<string, unknown> {
   return {
     id: request.id,
     organisation: request.requester.organisation,
     kind: request.kind,
     key_store: request.keyStore,
     capability: capability(request.kind, request.type.curve),
+    priority: place.priority,
+    turn: place.turn,
     service_account: request.requester.serviceAccount,
     access_token: request.requester.accessToken,
     user_action: request.userAction,

@@ -5,6 +5,7 @@ import type { Capacity } from './capacity.ts';
 import { endLeases, expireRequests } from './expiry.ts';
 import type { HeldRows } from './held-rows.ts';
 import type { HintSender } from './hints.ts';
+import type { OpenRequests } from './open-requests.ts';
 import type { WaitingDrivers } from './waiting-drivers.ts';
 
 /** A process that just started, or lost its database, must not take its own absence for that of the instances. */
@@ -41,6 +42,7 @@ export type DatabaseWatch = ReturnType<typeof createDatabaseWatch>;
 export interface UpkeepParts {
   readonly durable: pg.Pool;
   readonly capacity: Capacity;
+  readonly openRequests: OpenRequests;
   readonly drivers: WaitingDrivers;
   readonly hints: HintSender;
   readonly heldRows: HeldRows;
@@ -49,12 +51,13 @@ export interface UpkeepParts {
 }
 
 /** What every API process does each second: the table is the truth, and whatever a hint did not say is read here. */
-export function startUpkeep({ durable, capacity, drivers, hints, heldRows, watch, log }: UpkeepParts) {
+export function startUpkeep({ durable, capacity, openRequests, drivers, hints, heldRows, watch, log }: UpkeepParts) {
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
   const once = async (): Promise<void> => {
     await capacity.refresh();
+    await openRequests.refresh();
     if (watch.settled()) {
       const ended = await endLeases(durable);
       heldRows.finished(ended.failed);

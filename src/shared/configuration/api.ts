@@ -49,6 +49,21 @@ export const apiConfiguration = z.strictObject({
     .min(1)
     .refine((stores) => stores.filter((store) => store.primary).length === 1, 'exactly one key store must be primary')
     .describe('The key stores behind this API'),
+  queue: z
+    .strictObject({
+      openRequestsPerOrganisation: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .default(2_000)
+        .describe('A new request of an organisation with this many open ones is refused with 429'),
+      priorities: z
+        .record(z.string(), z.int().min(-100).max(100))
+        .default({})
+        .describe('Organisations that go before (above 0) or after (below 0) the others, by id'),
+    })
+    .prefault({})
+    .describe('Who waits how long'),
   holdMs: z
     .int()
     .min(100)
