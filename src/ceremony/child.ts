@@ -124,9 +124,14 @@ export function startChild<Served>(
 /** In the child: answers the parent's questions one after another, and ends when the parent lets go or is gone. */
 export function serveParent<Served>(handlers: Handlers<Served>): void {
   process.on('message', ({ id, name, ask }: Question) => {
-    process.send?.(reply(id, () => (handlers as Record<string, (ask: unknown) => unknown>)[name]?.(ask)));
+    const answer = reply(id, () => (handlers as Record<string, (ask: unknown) => unknown>)[name]?.(ask));
+    // The callback keeps a parent that is gone from becoming an uncaught error here.
+    process.send?.(answer, undefined, undefined, () => {});
   });
   process.on('disconnect', () => process.exit());
+  // Ctrl-C reaches the whole process group; the parent decides.
+  process.on('SIGINT', () => {});
+  process.on('SIGHUP', () => {});
 }
 
 function reply(id: number, work: () => unknown): Reply {

@@ -6,11 +6,12 @@ import { checkSecretFile } from '../shared/configuration/secret-file.ts';
 import { CodedError } from '../shared/errors.ts';
 import { curves } from '../shared/keys.ts';
 import { uncompressedPoint } from '../worker/hsm/encoding.ts';
-import type { TokenInfo } from '../worker/hsm/module.ts';
-import { type Child, startChild } from './child.ts';
-import { createKeyNames, type KeyNames } from './key-names.ts';
+import { integrityKeyId, integrityKeyText } from '../worker/hsm/integrity-key-id.ts';
+import { startChild } from './child.ts';
+import { createKeyNames, createMasterKeyId, type KeyNames } from './key-names.ts';
+import { at, commonMechanism, compareTransportKeys, each, type Participant, refuseSameToken } from './participants.ts';
 import { writeProtocolFile } from './protocol-file.ts';
-import type { Delivery, MadeKey, TokenCalls, Transport } from './token-calls.ts';
+import type { MadeKey, TokenCalls } from './token-calls.ts';
 
 /**
  * The ceremony: one new master key and one new integrity key for all tokens of a key store, never outside an HSM in the
@@ -44,12 +45,13 @@ export async function performCeremony(
 
   const names = createKeyNames(keyStore);
   const participants: Participant[] = [];
+  const interruption = onInterruption();
   try {
     for (const token of tokens) {
       const child = startChild<TokenCalls>('token-process', `token ${token.name}`, token.environment);
       participants.push({ token, child, mayHoldKeys: false });
     }
-    const file = await steps(configuration, names, participants, say);
+    const file = await Promise.race([steps(configuration, names, participants, say), interruption.promise]);
     writeProtocolFile(ceremonyFile, file);
     say(`protocol file: ${ceremonyFile}`);
     return file;
@@ -59,16 +61,27 @@ export async function performCeremony(
     const why = error instanceof CodedError ? `${error.code}: ${error.detail}` : String(error);
     throw new CodedError('CEREMONY_REFUSED', `${why}. ${left.join('. ')}`, { cause: error });
   } finally {
+    interruption.release();
     await Promise.all(participants.map(({ child }) => child.stop()));
   }
 }
 
-interface Participant {
-  readonly token: CeremonyConfiguration['tokens'][number];
-  readonly child: Child<TokenCalls>;
-  /** From the moment it is asked to receive them. */
-  mayHoldKeys: boolean;
+/** Ctrl-C must not leave keys behind: it fails the ceremony, which then removes them. The children ignore it. */
+function onInterruption(): { readonly promise: Promise<never>; release(): void } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => {}); // when the ceremony has failed by itself already
+  const interrupt = (signal: NodeJS.Signals): void =>
+    reject(new CodedError('CEREMONY_REFUSED', `interrupted by ${signal}`));
+  for (const signal of interruptions) process.on(signal, interrupt);
+  return {
+    promise,
+    release: () => {
+      for (const signal of interruptions) process.off(signal, interrupt);
+    },
+  };
 }
+
+const interruptions = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 async function steps(
   { keyStore }: CeremonyConfiguration,
@@ -78,7 +91,8 @@ async function steps(
 ): Promise<CeremonyFile> {
   const [origin] = participants;
   if (origin === undefined) throw new CodedError('CEREMONY_REFUSED', 'no token takes part');
-  say(`ceremony for key store ${keyStore}: master key ${names.masterKey.id}, integrity key ${names.integrityKey.id}`);
+  const masterKeyId = createMasterKeyId();
+  say(`ceremony for key store ${keyStore}: master key ${masterKeyId}`);
 
   const infos = await each(participants, ({ child, token }) => child.ask('open', { token, names }));
   refuseSameToken(participants, infos);
@@ -137,6 +151,8 @@ async function steps(
       'the tokens make different HMACs of one nonce: they do not hold the same integrity key',
     );
   }
+  const integrityId = integrityKeyId(await origin.child.ask('hmac', integrityKeyText));
+  say(`integrity key ${integrityId}`);
   say(
     'checked on every token: same keys; opens and signs with what the origin wrapped; refuses extraction, lax unwrapping and changes',
   );
@@ -145,8 +161,8 @@ async function steps(
     version: 1,
     keyStore,
     createdAt: new Date().toISOString(),
-    masterKey: { ...names.masterKey, wrapAlgorithm: 'RFC5649', wrapMechanism },
-    integrityKey: { ...names.integrityKey, algorithm: 'HMAC-SHA-256' },
+    masterKey: { id: masterKeyId, ...names.masterKey, wrapAlgorithm: 'RFC5649', wrapMechanism },
+    integrityKey: { id: integrityId, ...names.integrityKey, algorithm: 'HMAC-SHA-256' },
     attestationKey: {
       publicKey: uncompressedPoint('P-256', attestation.publicKey).toString('hex'),
       blob: attestation.blob.toString('base64'),
@@ -157,64 +173,6 @@ async function steps(
       return { slot: token.name, label, serial, manufacturer, model, transportKeySha256: at(transports, index).sha256 };
     }),
   };
-}
-
-/** All tokens at once. The first failure is thrown only when every token has answered: nothing is left in the middle. */
-async function each<Answer>(
-  participants: readonly Participant[],
-  step: (participant: Participant, index: number) => Promise<Answer>,
-): Promise<Answer[]> {
-  const outcomes = await Promise.allSettled(participants.map(step));
-  return outcomes.map((outcome, index) => {
-    if (outcome.status === 'fulfilled') return outcome.value;
-    const { reason } = outcome;
-    if (reason instanceof CodedError && participants.length > 1) {
-      throw new CodedError(reason.code, `token ${at(participants, index).token.name}: ${reason.detail}`, {
-        cause: reason,
-      });
-    }
-    throw reason;
-  });
-}
-
-/** One token under two names would look like two copies of the key. */
-function refuseSameToken(participants: readonly Participant[], infos: readonly TokenInfo[]): void {
-  const seen = new Map<string, string>();
-  for (const [index, { manufacturer, model, serial }] of infos.entries()) {
-    const { name } = at(participants, index).token;
-    const identity = JSON.stringify([manufacturer, model, serial]);
-    const before = seen.get(identity);
-    if (before !== undefined)
-      throw new CodedError('CEREMONY_REFUSED', `${before} and ${name} are the same token (serial ${serial})`);
-    seen.set(identity, name);
-  }
-}
-
-/** A swapped transport key would hand the master key over: what each token says of its key must be what the origin used. */
-function compareTransportKeys(
-  participants: readonly Participant[],
-  transports: readonly Transport[],
-  deliveries: readonly Delivery[],
-): void {
-  for (const [index, { sha256 }] of transports.entries()) {
-    if (at(deliveries, index).sha256 === sha256) continue;
-    throw new CodedError(
-      'CEREMONY_REFUSED',
-      `the origin used another transport key for ${at(participants, index).token.name} than that token made`,
-    );
-  }
-}
-
-function commonMechanism(participants: readonly Participant[], transports: readonly Transport[]): number {
-  const [common] = at(transports, 0).wrapMechanisms.filter((one) =>
-    transports.every(({ wrapMechanisms }) => wrapMechanisms.includes(one)),
-  );
-  if (common !== undefined) return common;
-  const list = transports.map(({ wrapMechanisms }, index) => {
-    const numbers = wrapMechanisms.map((one) => `0x${one.toString(16).toUpperCase()}`).join(', ');
-    return `${at(participants, index).token.name}: ${numbers === '' ? 'none' : numbers}`;
-  });
-  throw new CodedError('CEREMONY_REFUSED', `the tokens share no mechanism that is RFC 5649 (${list.join('; ')})`);
 }
 
 /** @returns what could not be removed, as sentences for the operator. */
@@ -237,10 +195,4 @@ async function removeEverything(participants: readonly Participant[], names: Key
     }
   }
   return left;
-}
-
-function at<Value>(list: readonly Value[], index: number): Value {
-  const value = list[index];
-  if (value === undefined) throw new RangeError(`there is no participant ${index}`);
-  return value;
 }

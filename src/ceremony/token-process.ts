@@ -7,6 +7,7 @@ import { type Cryptoki, type Handle, loadModule } from '../worker/hsm/module.ts'
 import { probeCurves } from '../worker/hsm/probe.ts';
 import { createSession, type Session } from '../worker/hsm/session.ts';
 import { signVerified } from '../worker/hsm/sign-verified.ts';
+import { labelSearch } from '../worker/hsm/templates.ts';
 import { login, selectToken, type Token } from '../worker/hsm/token.ts';
 import { serveParent } from './child.ts';
 import type { KeyNames } from './key-names.ts';
@@ -83,10 +84,11 @@ serveParent<TokenCalls>({
       cryptoki.destroyObject(handle, privateKey);
       cryptoki.destroyObject(handle, publicKey);
       transportKey = undefined;
+      refuseSecond(present(opened));
       // Found again by label and id, as every worker will find them.
       const session = createSession(cryptoki, token, handle, {
-        masterKey: { ...names.masterKey, wrapAlgorithm: 'RFC5649', wrapMechanism },
-        integrityKey: { ...names.integrityKey, algorithm: 'HMAC-SHA-256' },
+        masterKey: { ...names.masterKey, wrapMechanism },
+        integrityKey: names.integrityKey,
       });
       received = { session, wrapMechanism };
       return undefined;
@@ -142,10 +144,22 @@ function open({ token: slot, names }: TokenCalls['open']['ask']): Opened {
 
 function refuseTaken({ cryptoki, handle, names, token }: Opened): void {
   for (const { label } of [names.masterKey, names.integrityKey]) {
-    if (cryptoki.find(handle, [{ type: CKA.LABEL, value: label }], 1).length > 0) {
+    if (cryptoki.find(handle, labelSearch(label), 1).length > 0) {
       throw new CodedError(
         'CEREMONY_REFUSED',
         `token “${token.info.label}” (${token.info.serial}) has an object “${label}” already: it belongs to a key store, or to a ceremony that was killed; remove it only if no key store uses it`,
+      );
+    }
+  }
+}
+
+/** Another ceremony that ran on this token at the same moment. */
+function refuseSecond({ cryptoki, handle, names }: Opened): void {
+  for (const { label } of [names.masterKey, names.integrityKey]) {
+    if (cryptoki.find(handle, labelSearch(label), 2).length > 1) {
+      throw new CodedError(
+        'CEREMONY_REFUSED',
+        `another ceremony put an object “${label}” on the token at the same time`,
       );
     }
   }

@@ -9,8 +9,7 @@
  *   master-key-missing  a key of the key store is not (or no longer) there
  *
  * `ambiguous`: some tokens answer it for bad data too (SoftHSM: CKR_GENERAL_ERROR for a damaged blob), so a probe must
- * confirm it before the HSM is blamed. `gone`: this process will not reach the HSM again. This is the one table;
- * docs/pkcs11-errors.md is printed from it.
+ * confirm it before the HSM is blamed. `gone`: this process will not reach the HSM again. This is the one table.
  */
 export const ckrClasses = ['request', 'back-pressure', 'session', 'device', 'pin', 'master-key-missing'] as const;
 export type CkrClass = (typeof ckrClasses)[number];

@@ -5,6 +5,7 @@ import { type Capability, type Curve, capability, curves } from '../../shared/ke
 import { CKA } from './constants.ts';
 import { codedError, mayBlameBlob } from './failure.ts';
 import { Pkcs11Fault } from './fault.ts';
+import { integrityKeyId, integrityKeyText } from './integrity-key-id.ts';
 import type { Cryptoki, Handle } from './module.ts';
 import type { Session } from './session.ts';
 import { signVerified } from './sign-verified.ts';
@@ -36,6 +37,7 @@ export interface Proof {
 export function proveSlot(bench: Workbench): Proof {
   const { session, ceremony } = bench;
   checkMasterKeyAttributes(session, ceremony);
+  checkIntegrityKey(session, ceremony);
   const tried = curves.map((curve) => tryCurve(session, curve, ceremony.masterKey.wrapMechanism));
   const working = tried.filter((one) => one.blob !== undefined).map((one) => one.row.curve);
   const failures = tried.map(({ row }) => row.failure).filter((failure) => failure !== undefined);
@@ -164,6 +166,13 @@ function checkMasterKeyAttributes({ cryptoki, handle, masterKey }: Session, { ma
     );
   }
   valueIsRefused(cryptoki, handle, masterKey, 'the master key');
+}
+
+/** With another integrity key every row would look tampered with. */
+function checkIntegrityKey(session: Session, { integrityKey: { id } }: CeremonyFile): void {
+  const made = integrityKeyId(session.hmac(integrityKeyText));
+  if (made !== id)
+    throw new CodedError('MASTER_KEY_OTHER', `the integrity key on this token is ${made}, the ceremony’s is ${id}`);
 }
 
 /** A CK_BBOOL; undefined where the token does not know the attribute. */

@@ -1,11 +1,10 @@
-import type { CeremonyFile } from '../../shared/ceremony-file.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Curve } from '../../shared/keys.ts';
 import { CKA, CKM } from './constants.ts';
 import { curveFacts } from './curve.ts';
 import { lowS, publicKeyHex } from './encoding.ts';
 import type { Cryptoki, Handle } from './module.ts';
-import { generateTemplates, secretKeySearch, unwrapTemplate } from './templates.ts';
+import { generateTemplates, labelSearch, secretKeySearch, unwrapTemplate } from './templates.ts';
 import type { Token } from './token.ts';
 
 /**
@@ -40,7 +39,16 @@ export interface Session {
   close(): void;
 }
 
-type KeyStoreKeys = Pick<CeremonyFile, 'masterKey' | 'integrityKey'>;
+/** How the two keys are found, and how the master key wraps: part of the ceremony file. */
+export interface KeyStoreKeys {
+  readonly masterKey: KeySearch & { readonly wrapMechanism: number };
+  readonly integrityKey: KeySearch;
+}
+interface KeySearch {
+  readonly label: string;
+  /** CKA_ID, hex. */
+  readonly ckaId: string;
+}
 
 /**
  * @param handle an open session of a logged-in user; closed by this function when it throws.
@@ -130,16 +138,14 @@ function sessionWith(
 }
 
 /** Exactly one object fits: asks for two, so that a second one is seen. */
-function findOne(
-  cryptoki: Cryptoki,
-  token: Token,
-  session: Handle,
-  what: string,
-  { id, label, ckaId }: { readonly id: string; readonly label: string; readonly ckaId: string },
-): Handle {
+function findOne(cryptoki: Cryptoki, token: Token, session: Handle, what: string, { label, ckaId }: KeySearch): Handle {
   const [found, second] = cryptoki.find(session, secretKeySearch(label, ckaId), 2);
-  const named = `${what} ${id} (CKA_LABEL “${label}”, CKA_ID ${ckaId}) on token “${token.info.label}” (${token.info.serial})`;
-  if (found === undefined) throw new CodedError('MASTER_KEY_MISSING', `there is no ${named}`);
+  const named = `${what} (CKA_LABEL “${label}”, CKA_ID ${ckaId}) on token “${token.info.label}” (${token.info.serial})`;
+  if (found === undefined) {
+    const [other] = cryptoki.find(session, labelSearch(label), 1);
+    if (other === undefined) throw new CodedError('MASTER_KEY_MISSING', `there is no ${named}`);
+    throw new CodedError('MASTER_KEY_OTHER', `there is no ${named}, but one of that label from another ceremony`);
+  }
   if (second !== undefined) throw new CodedError('MASTER_KEY_OTHER', `there is more than one ${named}`);
   return found;
 }

@@ -67,6 +67,11 @@ export function generateTemplates(curve: Curve): { readonly publicKey: Template;
   };
 }
 
+/** Whatever carries a label, of whatever class. */
+export function labelSearch(label: string): Template {
+  return [attribute(CKA.LABEL, label)];
+}
+
 /** Finds one of the key store's two secret keys. */
 export function secretKeySearch(label: string, ckaId: string): Template {
   return [

@@ -36,7 +36,8 @@ const entry = new URL(import.meta.url.endsWith('.ts') ? './session-thread.ts' : 
 /** Starts a thread and waits until its code is loaded; it has called no PKCS#11 function by then. */
 export async function startThread(data: ThreadData): Promise<ThreadHandle> {
   // SHARE_ENV: the library reads its settings with getenv(), and a thread must not see other ones than the process.
-  const worker = new Worker(entry, { workerData: data, env: SHARE_ENV, name: `session ${data.index}` });
+  // No execArgv: what a loader or a test runner hooks into the process would be loaded by every session again.
+  const worker = new Worker(entry, { workerData: data, env: SHARE_ENV, execArgv: [], name: `session ${data.index}` });
   const waiting = new Map<number, Waiting>();
   let nextId = 1;
   let death: CodedError | undefined;
@@ -91,4 +92,16 @@ export async function startThread(data: ThreadData): Promise<ThreadHandle> {
       await worker.terminate();
     },
   };
+}
+
+const endTimeoutMs = 1_000;
+
+/** Ends threads without asking. Waits a second at most: a thread whose native call hangs ends with its process only. */
+export async function endByForce(threads: readonly ThreadHandle[]): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, endTimeoutMs);
+  });
+  await Promise.race([Promise.allSettled(threads.map((thread) => thread.terminate())), late]);
+  clearTimeout(timer);
 }

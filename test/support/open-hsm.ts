@@ -1,0 +1,40 @@
+import { randomUUID } from 'node:crypto';
+import type { SlotConfiguration } from '../../src/shared/configuration/sections.ts';
+import { type Curve, type KeyType, schemeOf } from '../../src/shared/keys.ts';
+import { createLog } from '../../src/shared/log.ts';
+import type { GenerateKeyJob, HsmResult } from '../../src/worker/hsm/jobs.ts';
+import { type Hsm, openHsm } from '../../src/worker/hsm/session-threads.ts';
+import type { WrappedKey } from '../../src/worker/wrapped-key.ts';
+import type { SoftKeyStore } from './soft-token.ts';
+
+/** Opens the HSM of a slot as a worker does. The caller stops it. */
+export function open(store: Pick<SoftKeyStore, 'ceremony' | 'keyStore'>, slot: SlotConfiguration): Promise<Hsm> {
+  const turn = { take: async () => {}, done: () => {} };
+  return openHsm({ slot, keyStore: store.keyStore, ceremony: store.ceremony, turn, log: createLog('error', {}) });
+}
+
+export function keyType(curve: Curve): KeyType {
+  return { scheme: schemeOf(curve), curve } as KeyType;
+}
+
+export function generateJob(curve: Curve): GenerateKeyJob {
+  return {
+    requestId: `key-${randomUUID()}`,
+    keyId: `key-${randomUUID()}`,
+    organisation: 'or-test',
+    type: keyType(curve),
+  };
+}
+
+/** One key of a curve. */
+export async function makeKey(hsm: Hsm, curve: Curve): Promise<WrappedKey> {
+  const [made] = await hsm.generateKeys([generateJob(curve)]);
+  return value(made).key;
+}
+
+/** The value of a result that must be good. */
+export function value<Value>(result: HsmResult<Value> | undefined): Value {
+  if (result === undefined) throw new Error('there is no result');
+  if (!result.ok) throw new Error(`${result.code}: ${result.message}`);
+  return result.value;
+}

@@ -1,0 +1,100 @@
+import { createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import secp256k1 from 'secp256k1';
+import { attestationDigest } from '../../src/shared/crypto/attestation.ts';
+import type { Signature } from '../../src/shared/driver-protocol.ts';
+import { type Capability, capability } from '../../src/shared/keys.ts';
+import type { GeneratedKey, HsmFailure, HsmResult, SignAnswer, SignJob } from '../../src/worker/hsm/jobs.ts';
+import { tagMessage, type WrappedKey } from '../../src/worker/wrapped-key.ts';
+
+/**
+ * An HSM of a test's own imagination, with the seam of the real one: secp256k1 only, signatures random as an HSM makes
+ * them, and faults on demand. For what a worker does about faults; how tokens behave is tested with tokens.
+ */
+export function createSoftwareHsm(keyStore = 'test') {
+  const integrityKey = Buffer.alloc(32, 1);
+  const attestationKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  const tag = (key: Omit<WrappedKey, 'tag'>): Buffer =>
+    createHmac('sha256', integrityKey).update(tagMessage(key)).digest();
+  const signOne = (key: WrappedKey, digest: Buffer): Signature => {
+    const { signature, recid } = secp256k1.ecdsaSign(digest, key.blob, { data: randomBytes(32) });
+    return { rs: Buffer.from(signature).toString('hex'), recid: recid as 0 | 1 };
+  };
+
+  const hsm = {
+    capabilities: [capability('GenerateKey', 'secp256k1'), capability('Sign', 'secp256k1')] as readonly Capability[],
+    /** Requests that fail, by request id. */
+    failures: new Map<string, HsmFailure>(),
+    /** What the next probes answer; default: all is well. */
+    probeResult: { ok: true, value: undefined } as HsmResult<undefined>,
+    probes: 0,
+    /** Unwraps: one for each job. */
+    jobs: [] as SignJob[],
+    generated: 0,
+    /** Set to make calls wait until it settles. */
+    gate: Promise.resolve() as Promise<unknown>,
+    tag,
+
+    async generateKeys(
+      jobs: readonly { requestId: string; keyId: string; organisation: string; type: WrappedKey['type'] }[],
+    ) {
+      await hsm.gate;
+      return jobs.map((job): HsmResult<GeneratedKey> => {
+        const failure = hsm.failures.get(job.requestId);
+        if (failure !== undefined) return failure;
+        hsm.generated += 1;
+        return { ok: true, value: newKey(job) };
+      });
+    },
+    async sign(jobs: readonly SignJob[]): Promise<readonly SignAnswer[]> {
+      await hsm.gate;
+      hsm.jobs.push(...jobs);
+      return jobs.map((job) =>
+        job.requests.map((request): HsmResult<readonly Signature[]> => {
+          const failure = hsm.failures.get(request.requestId);
+          if (failure !== undefined) return failure;
+          return { ok: true, value: request.digests.map((digest) => signOne(job.key, digest)) };
+        }),
+      );
+    },
+    async checkTags(keys: readonly WrappedKey[]): Promise<readonly HsmResult<boolean>[]> {
+      return keys.map((key) => ({ ok: true, value: key.tag.equals(tag(key)) }));
+    },
+    async probe(): Promise<HsmResult<undefined>> {
+      hsm.probes += 1;
+      return hsm.probeResult;
+    },
+  };
+
+  function newKey(job: {
+    requestId: string;
+    keyId: string;
+    organisation: string;
+    type: WrappedKey['type'];
+  }): GeneratedKey {
+    const blob = randomBytes(32);
+    const publicKey = Buffer.from(secp256k1.publicKeyCreate(blob, true)).toString('hex');
+    const untagged = {
+      ...job,
+      keyStore,
+      publicKey,
+      blob,
+      wrapAlgorithm: 'RFC5649',
+      wrapMechanism: 0x210a,
+      masterKeyId: 'mk-test',
+      integrityKeyId: 'ik-test',
+      allowedKinds: [],
+      status: 'active' as const,
+    };
+    const digest = attestationDigest({ ...job, keyStore, publicKey });
+    const attestation = sign(null, digest, { key: attestationKey, dsaEncoding: 'ieee-p1363' }).toString('base64url');
+    return { key: { ...untagged, tag: tag(untagged) }, attestation };
+  }
+
+  return hsm;
+}
+
+export type SoftwareHsm = ReturnType<typeof createSoftwareHsm>;
+
+export function failure(device: HsmFailure['device'], code: HsmFailure['code'], retryable = true): HsmFailure {
+  return { ok: false, code, message: `scripted ${code}`, device, retryable };
+}
