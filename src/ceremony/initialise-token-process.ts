@@ -3,13 +3,9 @@ import { CKF, CKU } from '../worker/hsm/constants.ts';
 import { codedError } from '../worker/hsm/failure.ts';
 import { loadModule } from '../worker/hsm/module.ts';
 import { serveParent } from './child.ts';
-import type { SoftToken } from './initialise-token.ts';
+import type { InitialiseCalls } from './initialise-token.ts';
 
 /** Entry of the process that initialises one token (see initialise-token.ts). */
-export interface InitialiseCalls {
-  initialise: { ask: Omit<SoftToken, 'environment'>; answer: { serial: string } };
-}
-
 serveParent<InitialiseCalls>({
   initialise({ module, label, soPin, pin }) {
     try {

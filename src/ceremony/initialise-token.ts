@@ -1,5 +1,4 @@
 import { startChild } from './child.ts';
-import type { InitialiseCalls } from './initialise-token-process.ts';
 
 /**
  * Initialises a new token in a software module (SoftHSM): label, security officer's PIN, user PIN. For the installation
@@ -12,6 +11,11 @@ export interface SoftToken {
   readonly label: string;
   readonly soPin: string;
   readonly pin: string;
+}
+
+/** What its process is asked (initialise-token-process.ts). */
+export interface InitialiseCalls {
+  initialise: { ask: Omit<SoftToken, 'environment'>; answer: { serial: string } };
 }
 
 /**

@@ -52,6 +52,8 @@ export async function runPrimary(configFile: string): Promise<number> {
   });
   log.info({ keyStore, slots: slots.map((slot) => slot.name), version: version() }, 'driver started');
   supervisor.start();
+  // With all slots latched nothing else keeps this process: it must stay, see restart-policy.ts.
+  const stay = setInterval(() => {}, 2 ** 31 - 1);
   try {
     const fault = await Promise.race([asked.promise, supervisor.hopeless]);
     await supervisor.stop();
@@ -59,6 +61,7 @@ export async function runPrimary(configFile: string): Promise<number> {
     log.info('stopped');
     return exitCodes.OK.code;
   } finally {
+    clearInterval(stay);
     forgetSignals();
   }
 }

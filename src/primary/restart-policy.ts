@@ -75,15 +75,13 @@ const installation: readonly WorkerExit['reason'][] = ['TOKEN', 'MASTER_KEY'];
 /**
  * Whether the node as a whole ends: no slot works, and none will before an operator mends something. Never while a
  * slot is latched by its PIN.
- * @returns index of the slot whose last words say why, or undefined to go on.
  */
-export function hopeless(slots: readonly SlotStanding[]): number | undefined {
-  if (slots.some((slot) => slot.phase === 'latched')) return undefined;
+export function hopeless(slots: readonly SlotStanding[]): boolean {
+  if (slots.some((slot) => slot.phase === 'latched')) return false;
   const neverWorked = slots.every((slot) => !slot.everReady);
-  const dead = slots.every(
+  return slots.every(
     ({ phase, lastReason }) =>
       phase === 'stopped' ||
       (phase === 'waiting' && neverWorked && lastReason !== undefined && installation.includes(lastReason)),
   );
-  return dead ? 0 : undefined;
 }

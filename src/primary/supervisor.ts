@@ -95,8 +95,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const decision = decide(slot.exits, Math.random());
     obey(slot, decision);
     tell(slot, end, decision, repeated);
-    const at = hopeless(slots.map(({ phase, last, everReady }) => standing(phase, last, everReady)));
-    if (at !== undefined) verdict.resolve(faultOf(slots[at] as Slot));
+    if (hopeless(slots.map(standing))) verdict.resolve(faultOf(slots[0] as Slot));
   }
 
   function obey(slot: Slot, decision: Decision): void {
@@ -153,7 +152,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   };
 }
 
-function standing(phase: SlotStanding['phase'], last: WorkerEnd | undefined, everReady: boolean): SlotStanding {
+function standing({ phase, last, everReady }: Slot): SlotStanding {
   return { phase, everReady, ...(last === undefined ? {} : { lastReason: last.reason }) };
 }
 

@@ -36,6 +36,9 @@ export interface WorkerListener {
 /** A worker needs about four seconds for all it does at its end; with the kill a stop stays below five. */
 export const stopPatienceMs = 4_300;
 
+/** How long the channel of a dead worker may take to run dry. */
+const lastWordsMs = 200;
+
 /** Of the primary's environment a worker gets no more than this: no NODE_OPTIONS, no secrets by accident. */
 const inherited = ['PATH', 'HOME', 'LANG', 'TZ'];
 
@@ -87,7 +90,12 @@ export function forkWorker(configFile: string, slot: string, listener: WorkerLis
       how,
     });
   };
-  worker.on('exit', end);
+  worker.on('exit', (code, signal) => {
+    // Its last words may still be in the channel.
+    if (!worker.isConnected()) return end(code, signal);
+    worker.once('disconnect', () => end(code, signal));
+    setTimeout(() => end(code, signal), lastWordsMs);
+  });
   // The process could not be started, or not be told something; without a process there is no `exit`.
   worker.on('error', () => {
     if (worker.process.pid === undefined) end(1, null);

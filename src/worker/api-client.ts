@@ -7,7 +7,7 @@ import {
   type OutcomesAnswer,
   outcomesAnswer,
 } from '../shared/driver-protocol.ts';
-import { ApiFailure, type ApiTransport } from './api-transport.ts';
+import type { ApiFailure, ApiTransport } from './api-transport.ts';
 import type { BackOff } from './back-off.ts';
 
 /** The driver protocol's calls, as a worker makes them. Every answer is checked before anything of it is used. */
@@ -34,27 +34,30 @@ export function createApiClient(
 ): ApiClient {
   return {
     async lease(call, signal) {
-      const answer = await transport.post(
-        '/driver/v1/lease',
-        { ...identity, ...call },
-        call.waitMs + patienceMs,
+      const { requests } = await transport.post({
+        path: '/driver/v1/lease',
+        body: { ...identity, ...call },
+        answer: items,
+        patienceMs: call.waitMs + patienceMs,
         signal,
-      );
-      const { requests } = understood(items, answer, 'lease');
+      });
       return sortOut(requests);
     },
     async report(outcomes, signal) {
-      const body = { instance: identity.instance, outcomes };
-      const answer = await transport.post('/driver/v1/outcomes', body, 2 * patienceMs, signal);
-      return understood(outcomesAnswer, answer, 'outcomes');
+      return await transport.post({
+        path: '/driver/v1/outcomes',
+        body: { instance: identity.instance, outcomes },
+        answer: outcomesAnswer,
+        patienceMs: 2 * patienceMs,
+        signal,
+      });
     },
   };
 }
 
 /** How long to wait before the next try: short while nobody answers, long where a person must act first. */
-export function retryDelayMs(failure: unknown, backOff: BackOff): number {
-  const refused = failure instanceof ApiFailure && failure.kind === 'refused';
-  return refused ? 5_000 : backOff.next();
+export function retryDelayMs(failure: ApiFailure, backOff: BackOff): number {
+  return failure.kind === 'refused' ? 5_000 : backOff.next();
 }
 
 function sortOut(requests: readonly unknown[]): Leased {
@@ -71,10 +74,4 @@ function sortOut(requests: readonly unknown[]): Leased {
     if (name.success) malformed.push({ ...name.data, problem });
   }
   return { requests: good, malformed };
-}
-
-function understood<Schema extends z.ZodType>(schema: Schema, answer: unknown, call: string): z.infer<Schema> {
-  const result = schema.safeParse(answer);
-  if (result.success) return result.data;
-  throw new ApiFailure('refused', `the answer to ${call} is not driver protocol v1`, { cause: result.error });
 }

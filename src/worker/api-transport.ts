@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Dispatcher, Pool } from 'undici';
+import type { z } from 'zod';
 import type { DriverConfiguration } from '../shared/configuration/driver.ts';
 import { readSecretFile } from '../shared/configuration/secret-file.ts';
 import { refusal } from '../shared/driver-protocol.ts';
@@ -14,12 +15,20 @@ import type { Log } from '../shared/log.ts';
  */
 export interface ApiTransport {
   /**
-   * @param patienceMs how long the answer may take.
-   * @returns the parsed JSON body of a 200.
+   * @returns the body of a 200, checked.
    * @throws ApiFailure; CodedError INSTANCE_ENDED, after which no call of this instance will be answered; AbortError
    */
-  post(path: string, body: unknown, patienceMs: number, signal?: AbortSignal): Promise<unknown>;
+  post<Schema extends z.ZodType>(call: ApiCall<Schema>): Promise<z.infer<Schema>>;
   close(): Promise<void>;
+}
+
+export interface ApiCall<Schema extends z.ZodType> {
+  readonly path: string;
+  readonly body: unknown;
+  readonly answer: Schema;
+  /** How long the answer may take. */
+  readonly patienceMs: number;
+  readonly signal: AbortSignal | undefined;
 }
 
 /** The API did not do what it was asked; the caller tries again later. */
@@ -61,17 +70,17 @@ export function createApiTransport(api: DriverConfiguration['api'], log: Log): A
   const reachability = createReachability(log, api.addresses);
   let current = 0;
 
-  async function post(path: string, body: unknown, patienceMs: number, signal?: AbortSignal): Promise<unknown> {
-    const text = JSON.stringify(body);
+  async function post<Schema extends z.ZodType>(call: ApiCall<Schema>): Promise<z.infer<Schema>> {
+    const body = JSON.stringify(call.body);
     let failure = new ApiFailure('unreachable', 'no address is configured');
     for (let tried = 0; tried < pools.length; tried++) {
       const at = current;
       try {
-        const answer = await send(pools[at] as Pool, path, text, patienceMs, signal);
-        reachability.answered();
+        const answer = understood(call, await send(pools[at] as Pool, call, body));
+        reachability.answered(call.path);
         return answer;
       } catch (error) {
-        if (signal?.aborted === true || error instanceof CodedError) throw error;
+        if (call.signal?.aborted === true || error instanceof CodedError) throw error;
         failure = asFailure(error);
         // Two calls that fail at once move on by one address, not by two.
         if (current === at) current = (at + 1) % pools.length;
@@ -79,7 +88,7 @@ export function createApiTransport(api: DriverConfiguration['api'], log: Log): A
         if (failure.kind === 'refused') break;
       }
     }
-    reachability.failed(failure);
+    reachability.failed(call.path, failure);
     throw failure;
   }
 
@@ -91,13 +100,8 @@ export function createApiTransport(api: DriverConfiguration['api'], log: Log): A
   };
 }
 
-async function send(
-  pool: Pool,
-  path: string,
-  body: string,
-  patienceMs: number,
-  signal?: AbortSignal,
-): Promise<unknown> {
+async function send(pool: Pool, call: ApiCall<z.ZodType>, body: string): Promise<unknown> {
+  const { path, patienceMs, signal } = call;
   const answer = await pool.request({
     method: 'POST',
     path,
@@ -109,6 +113,12 @@ async function send(
   });
   if (answer.statusCode === 200) return await answer.body.json();
   throw await refused(answer);
+}
+
+function understood<Schema extends z.ZodType>(call: ApiCall<Schema>, body: unknown): z.infer<Schema> {
+  const result = call.answer.safeParse(body);
+  if (result.success) return result.data;
+  throw new ApiFailure('refused', `the answer to ${call.path} is not driver protocol v1`, { cause: result.error });
 }
 
 async function refused({ statusCode, body }: Dispatcher.ResponseData): Promise<Error> {
@@ -148,22 +158,23 @@ function readPem(file: string, what: string): string {
   }
 }
 
-/** One line when the API is lost, or begins to refuse; one when it is back. */
+/**
+ * One line when the API is lost, or begins to refuse; one when it is back. Only the kind of call that failed can show
+ * that it is back: otherwise an API that answers one kind and not the other would be lost and found without end.
+ */
 function createReachability(log: Log, addresses: readonly string[]) {
-  let lost: ApiFailure['kind'] | undefined;
-  let since = 0;
+  let lost: { readonly path: string; readonly kind: ApiFailure['kind']; readonly since: number } | undefined;
   return {
-    failed(failure: ApiFailure): void {
-      if (lost === failure.kind) return;
-      if (lost === undefined) since = performance.now();
-      lost = failure.kind;
+    failed(path: string, failure: ApiFailure): void {
+      if (lost?.kind === failure.kind) return;
+      lost = { path, kind: failure.kind, since: lost?.since ?? performance.now() };
       const what = failure.kind === 'refused' ? 'signing API refuses this driver' : 'signing API cannot be reached';
-      log.warn({ code: 'API_UNREACHABLE', cause: failure.message, addresses }, what);
+      log.warn({ code: 'API_UNREACHABLE', cause: failure.message, path, addresses }, what);
     },
-    answered(): void {
-      if (lost === undefined) return;
+    answered(path: string): void {
+      if (lost?.path !== path) return;
+      log.info({ ms: Math.round(performance.now() - lost.since) }, 'signing API answers again');
       lost = undefined;
-      log.info({ ms: Math.round(performance.now() - since) }, 'signing API answers again');
     },
   };
 }

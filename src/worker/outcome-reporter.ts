@@ -5,10 +5,11 @@ import {
   type OutcomesAnswer,
   protocolLimits,
 } from '../shared/driver-protocol.ts';
-import { CodedError } from '../shared/errors.ts';
+import { asCodedError, type CodedError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
 import { createAlarm } from './alarm.ts';
 import { retryDelayMs } from './api-client.ts';
+import { ApiFailure } from './api-transport.ts';
 import { createBackOff } from './back-off.ts';
 import type { Holdings } from './holdings.ts';
 
@@ -57,9 +58,9 @@ export function createOutcomeReporter(options: ReporterOptions): OutcomeReporter
         if (settled === 0 && waiting.size > 0) await alarm.sleep(1_000);
       } catch (error) {
         if (stopped.signal.aborted) break;
-        if (error instanceof CodedError) {
+        if (!(error instanceof ApiFailure)) {
           waiting.clear();
-          options.onEnded(error);
+          options.onEnded(asCodedError(error));
           break;
         }
         alarm.clear();

@@ -1,7 +1,8 @@
 import { type LeaseCall, protocolLimits } from '../shared/driver-protocol.ts';
-import { CodedError } from '../shared/errors.ts';
+import { asCodedError, type CodedError } from '../shared/errors.ts';
 import { createAlarm } from './alarm.ts';
 import { type Leased, retryDelayMs } from './api-client.ts';
+import { ApiFailure } from './api-transport.ts';
 import { createBackOff } from './back-off.ts';
 
 /**
@@ -25,7 +26,7 @@ export interface PollerOptions {
   room(): number;
   holding(): string[];
   take(leased: Leased): void;
-  /** The API ended this instance. */
+  /** There will be no more: the API ended this instance, or this is a defect. */
   onEnded(error: CodedError): void;
 }
 
@@ -66,11 +67,11 @@ export function createPoller(options: PollerOptions): Poller {
       const early = leased.requests.length === 0 && performance.now() - asked < waitMs / 2;
       if (early) await alarm.sleep(emptyPauseMs);
     } catch (error) {
-      if (error instanceof CodedError) {
-        options.onEnded(error);
+      if (abort.signal.aborted) return true;
+      if (!(error instanceof ApiFailure)) {
+        options.onEnded(asCodedError(error));
         return false;
       }
-      if (abort.signal.aborted) return true;
       alarm.clear();
       await alarm.sleep(retryDelayMs(error, backOff));
     } finally {

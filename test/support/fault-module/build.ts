@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -24,7 +24,9 @@ async function build(): Promise<string> {
   const sources = readdirSync(import.meta.dirname)
     .filter((name) => /\.[ch]$/.test(name))
     .sort();
-  const hash = createHash('sha256').update(JSON.stringify([compiler(), flags, process.platform, process.arch]));
+  // A clone may be used by another system as well, a container say: what is built for one C library may not load there.
+  const system = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
+  const hash = createHash('sha256').update(JSON.stringify([compiler(), flags, process.platform, process.arch, system]));
   for (const name of sources) hash.update(name).update(readFileSync(join(import.meta.dirname, name)));
   const directory = join(root, '.cache/fault-module', hash.digest('hex').slice(0, 16));
   const library = join(directory, 'fault-pkcs11.so');
@@ -38,11 +40,21 @@ async function build(): Promise<string> {
     // The first one to finish stays: a library must not be replaced while others load it.
     if (!existsSync(library)) linkSync(unfinished, library);
   } catch (error) {
-    if (!existsSync(library)) throw error;
+    if (existsSync(library)) return library;
+    removeIfEmpty(directory);
+    throw error;
   } finally {
     rmSync(unfinished, { force: true });
   }
   return library;
+}
+
+function removeIfEmpty(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch {
+    // Another process is building there.
+  }
 }
 
 function compiler(): string {

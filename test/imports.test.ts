@@ -1,0 +1,81 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import t from 'tap';
+
+/** The rules of who may import whom: what keeps a PIN in one kind of process, and a vendor library in one file. */
+const source = resolve(import.meta.dirname, '../src');
+const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+
+interface Import {
+  readonly from: string;
+  /** Path below src, or the package's name. */
+  readonly to: string;
+  /** Gone after type stripping: no code is loaded. */
+  readonly typeOnly: boolean;
+}
+
+const imports = files.flatMap((from): Import[] => {
+  const text = readFileSync(join(source, from), 'utf8');
+  const statements = text.matchAll(/^(?:import|export)\s(type\s)?(?:[^;'"]*?\sfrom\s)?['"]([^'"]+)['"]/gm);
+  const calls = text.matchAll(/\b(?:import|require)\(['"]([^'"]+)['"]\)/g);
+  return [
+    ...[...statements].map(([, type, target = '']) => ({ target, typeOnly: type !== undefined })),
+    ...[...calls].map(([, target = '']) => ({ target, typeOnly: false })),
+  ].map(({ target, typeOnly }) => ({
+    from,
+    to: target.startsWith('.') ? relative(source, resolve(source, dirname(from), target)) : target,
+    typeOnly,
+  }));
+});
+
+const part = (path: string): string => path.split('/')[0] ?? '';
+const breaking = (from: string, ...to: string[]): string[] =>
+  imports
+    .filter((one) => part(one.from) === from && to.includes(part(one.to)))
+    .map((one) => `${one.from} imports ${one.to}`);
+
+t.test('every file and every import was seen', async (t) => {
+  t.ok(files.length > 50);
+  for (const file of files) {
+    const text = readFileSync(join(source, file), 'utf8');
+    const expected = [...text.matchAll(/^(?:import\s|export\s(?:type\s)?[*{][^;]*?\sfrom\s)/gm)].length;
+    const seen = imports.filter((one) => one.from === file).length;
+    t.ok(seen >= expected, `${file}: ${seen} of ${expected}`);
+  }
+  for (const one of imports.filter(({ to }) => to.endsWith('.ts')))
+    t.ok(files.includes(one.to), `${one.from} → ${one.to}`);
+});
+
+t.test('each part imports only what it may', async (t) => {
+  t.strictSame(breaking('shared', 'api', 'primary', 'worker', 'cli', 'ceremony'), []);
+  t.strictSame(breaking('worker', 'api', 'primary', 'cli', 'ceremony'), []);
+  t.strictSame(breaking('primary', 'api', 'worker', 'cli', 'ceremony'), []);
+  t.strictSame(breaking('api', 'primary', 'worker', 'cli', 'ceremony'), []);
+  t.strictSame(breaking('ceremony', 'api', 'primary', 'cli'), []);
+});
+
+t.test('PKCS#11 is reached through one file', async (t) => {
+  const direct = imports.filter((one) => one.to === 'pkcs11js' && !one.typeOnly).map((one) => one.from);
+  t.strictSame(direct, ['worker/hsm/module.ts']);
+});
+
+t.test('no file imports itself, however indirectly', async (t) => {
+  const next = new Map(
+    files.map((file) => [
+      file,
+      imports.filter((one) => one.from === file && files.includes(one.to)).map((one) => one.to),
+    ]),
+  );
+  const clear = new Set<string>();
+  const cycle = (file: string, path: readonly string[]): readonly string[] | undefined => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (clear.has(file)) return undefined;
+    for (const target of next.get(file) ?? []) {
+      const found = cycle(target, [...path, file]);
+      if (found !== undefined) return found;
+    }
+    clear.add(file);
+    return undefined;
+  };
+  for (const file of files) t.strictSame(cycle(file, []), undefined, file);
+});

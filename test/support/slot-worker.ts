@@ -1,0 +1,127 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type pg from 'pg';
+import type { Test } from 'tap';
+import type { DatabaseConfiguration } from '../../src/shared/configuration/sections.ts';
+import { createPool } from '../../src/shared/database/pool.ts';
+import type { CodedError } from '../../src/shared/errors.ts';
+import { createLog } from '../../src/shared/log.ts';
+import { createReleasers } from '../../src/shared/releasers.ts';
+import { createApiClient } from '../../src/worker/api-client.ts';
+import { createApiTransport } from '../../src/worker/api-transport.ts';
+import { createDriverDatabase } from '../../src/worker/database.ts';
+import { createSlotState } from '../../src/worker/slot-state.ts';
+import { startWork } from '../../src/worker/start-work.ts';
+import type { TestCertificates } from './certificates.ts';
+import type { Offer, ScriptedApi } from './scripted-api.ts';
+import { createSoftwareHsm, type SoftwareHsm } from './software-hsm.ts';
+
+/** The words of all worker tests. */
+export const organisation = 'or-test';
+export const keyStore = 'test';
+export const secp256k1 = { scheme: 'ECDSA', curve: 'secp256k1' } as const;
+
+export interface SlotWorker {
+  readonly instance: string;
+  readonly hsm: SoftwareHsm;
+  readonly pool: pg.Pool;
+  /** What ended it, if it could not go on. */
+  fault: CodedError | undefined;
+  readonly state: string;
+  /** Log lines, newest last. */
+  readonly log: Record<string, unknown>[];
+  stop(): Promise<boolean>;
+}
+
+export interface SlotWorkerOptions {
+  readonly api: ScriptedApi;
+  readonly addresses?: readonly string[];
+  readonly certificates: TestCertificates;
+  readonly certificate?: { readonly certificateFile: string; readonly privateKeyFile: string };
+  readonly database: DatabaseConfiguration;
+  readonly node?: string;
+  readonly hsm?: SoftwareHsm;
+  readonly threads?: number;
+}
+
+/** All of a worker but its process and its HSM: transport, polling, jobs, journal and reports, in this process. */
+export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Promise<SlotWorker> {
+  const { api, certificates, database: configuration, node = 'node-1', hsm = createSoftwareHsm(keyStore) } = options;
+  const lines: Record<string, unknown>[] = [];
+  const log = createLog('debug', { node }, { write: (line) => void lines.push(JSON.parse(line)) });
+  const releasers = createReleasers((what, error) => log.warn({ what, cause: String(error) }, 'not released'));
+  const transport = createApiTransport(
+    {
+      addresses: [...(options.addresses ?? [api.address])],
+      caFile: certificates.serverCaFile,
+      ...(options.certificate ?? (await certificates.client(node))),
+    },
+    log,
+  );
+  releasers.add('API connections', () => transport.close());
+  const pool = createPool(configuration, { applicationName: node, max: 2, durability: 'durable' }, log);
+  releasers.add('database connections', () => pool.end());
+  const state = createSlotState(log);
+  state.to('probing');
+  const instance = randomUUID();
+  const worker: SlotWorker = {
+    instance,
+    hsm,
+    pool,
+    fault: undefined,
+    get state() {
+      return state.now;
+    },
+    log: lines,
+    stop() {
+      state.to('stopping');
+      return releasers.release();
+    },
+  };
+  startWork({
+    keyStore,
+    writer: { slot: `slot-${node}`, instance, masterKeyId: 'mk-test' },
+    threads: options.threads ?? 2,
+    hsm,
+    api: createApiClient(transport, { instance, slot: `slot-${node}`, capabilities: [...hsm.capabilities] }),
+    database: createDriverDatabase(pool, configuration, log),
+    state,
+    fail: (error) => {
+      worker.fault ??= error;
+    },
+    releasers,
+    log,
+  });
+  t.teardown(() => worker.stop());
+  return worker;
+}
+
+export function keyOffer(id = `key-${randomUUID()}`): Offer {
+  return { id, attempt: 1, leaseMs: 15_000, organisation, keyId: id, kind: 'GenerateKey', type: secp256k1 };
+}
+
+export function signOffer(
+  keyId: string,
+  change: Partial<Extract<Offer, { kind: 'Sign' }>> = {},
+): Extract<Offer, { kind: 'Sign' }> {
+  return {
+    id: `sig-${randomUUID()}`,
+    attempt: 1,
+    leaseMs: 15_000,
+    organisation,
+    keyId,
+    kind: 'Sign',
+    type: secp256k1,
+    digests: [randomBytes(32).toString('hex')],
+    lookUp: false,
+    ...change,
+  };
+}
+
+/** Offers a key request and waits for its key. */
+export async function makeKey(api: ScriptedApi): Promise<{ id: string; publicKey: string }> {
+  const offer = keyOffer();
+  api.offer(offer);
+  const result = await api.outcome(offer.id);
+  if (result.kind !== 'PublicKey') throw new Error(`no key: ${JSON.stringify(result)}`);
+  return { id: offer.id, publicKey: result.publicKey };
+}
