@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import { initialiseSoftToken } from '../../src/ceremony/initialise-token.ts';
 import { readCeremonyFile } from '../../src/shared/ceremony-file.ts';
 import type { Authority } from './certificates.ts';
 import type { LocalDatabase } from './databases.ts';
+import { freePort } from './free-port.ts';
 import type { Places } from './places.ts';
 import { runCommand } from './processes.ts';
 import type { Secrets } from './secrets.ts';
@@ -83,21 +83,6 @@ export async function choosePorts(places: Places, wanted: Ports): Promise<Ports>
   const ports = { application: await freePort(before.application), driver: await freePort(before.driver) };
   writeFileSync(file, `${JSON.stringify(ports)}\n`);
   return ports;
-}
-
-/** The wanted port where it is free, else any other. */
-async function freePort(wanted: number): Promise<number> {
-  for (const port of [wanted, 0]) {
-    const server = createServer();
-    const got = await new Promise<number | undefined>((resolve) => {
-      server.once('error', () => resolve(undefined));
-      server.listen(port, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
-    });
-    if (got === undefined) continue;
-    await new Promise((resolve) => server.close(resolve));
-    return got;
-  }
-  throw new Error('no free port on 127.0.0.1');
 }
 
 export interface Authorities {

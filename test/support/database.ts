@@ -20,8 +20,8 @@ export interface TestDatabases {
   stop(): Promise<void>;
 }
 
-/** A PostgreSQL server of this test's own, with both databases migrated; gone at the test's end. */
-export async function openTestDatabases(t: Test): Promise<TestDatabases> {
+/** A PostgreSQL server of this test's own, with both databases migrated unless told otherwise; gone at the test's end. */
+export async function openTestDatabases(t: Test, { migrated = true } = {}): Promise<TestDatabases> {
   const directory = mkdtempSync(join(tmpdir(), 'hsm-signing-postgres-'));
   const dataDirectory = join(directory, 'data');
   let server = await startPostgres({ dataDirectory, durable: false });
@@ -31,7 +31,7 @@ export async function openTestDatabases(t: Test): Promise<TestDatabases> {
   });
   const { port } = server;
   const databases = await openDatabases(server, openSecrets(join(directory, 'secrets')));
-  await Promise.all([migrate(databases.api, apiSchema), migrate(databases.driver, driverSchema)]);
+  if (migrated) await Promise.all([migrate(databases.api, apiSchema), migrate(databases.driver, driverSchema)]);
   return {
     ...databases,
     server,

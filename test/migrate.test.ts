@@ -1,0 +1,62 @@
+import t from 'tap';
+import { checkSchema, migrate } from '../src/shared/database/migrate.ts';
+import { createPool } from '../src/shared/database/pool.ts';
+import { apiSchema } from '../src/shared/database/schema/api.ts';
+import { driverSchema } from '../src/shared/database/schema/driver.ts';
+import { createLog } from '../src/shared/log.ts';
+import { openTestDatabases } from './support/database.ts';
+
+const databases = await openTestDatabases(t, { migrated: false });
+const pool = createPool(
+  databases.driver,
+  { applicationName: 'test', max: 2, durability: 'durable' },
+  createLog('error', {}),
+);
+t.teardown(() => pool.end());
+
+t.test('before the first migration a process says what to do', async (t) => {
+  await t.rejects(checkSchema(pool, databases.driver, driverSchema), {
+    code: 'SCHEMA_TOO_OLD',
+    message: /hsm-driver migrate/,
+  });
+});
+
+t.test('six at once apply each migration once; the next run applies none', async (t) => {
+  const runs = await Promise.all(Array.from({ length: 6 }, () => migrate(databases.driver, driverSchema)));
+  t.same(runs.flat().length, driverSchema.migrations.length);
+  t.same(await migrate(databases.driver, driverSchema), []);
+  await t.resolves(checkSchema(pool, databases.driver, driverSchema));
+});
+
+t.test('the runtime role can change no schema and take nothing out of the journal', async (t) => {
+  for (const statement of [
+    'create table mine (a int)',
+    'drop table journal',
+    'alter table wrapped_key add column x int',
+    'delete from journal',
+    "update journal set slot = 'x'",
+    "update wrapped_key set blob = ''",
+    'truncate journal',
+  ]) {
+    await t.rejects(pool.query(statement), { code: '42501' }, statement);
+  }
+});
+
+t.test('a database of the other purpose, or of a newer program, is refused', async (t) => {
+  await t.rejects(migrate(databases.driver, apiSchema), {
+    code: 'CONFIG_INVALID',
+    message: /is the driver database, not the api database/,
+  });
+  const older = { ...driverSchema, migrations: [] };
+  await t.rejects(migrate(databases.driver, older), { code: 'SCHEMA_TOO_NEW' });
+  await t.rejects(checkSchema(pool, databases.driver, older), { code: 'SCHEMA_TOO_NEW' });
+});
+
+t.test('a configuration without an owner, and a database that is down, are told as such', async (t) => {
+  const { owner: _, ...runtime } = databases.driver;
+  await t.rejects(migrate(runtime, driverSchema), { code: 'MIGRATION_ROLE_MISSING', message: /database\.owner/ });
+  await t.rejects(migrate({ ...databases.driver, port: 1 }, driverSchema), {
+    code: 'DATABASE_UNREACHABLE',
+    message: /127\.0\.0\.1:1/,
+  });
+});
