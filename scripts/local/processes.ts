@@ -25,9 +25,8 @@ export function startDriverProcess(name: string, args: readonly string[], logFil
   mkdirSync(dirname(logFile), { recursive: true });
   const log = createWriteStream(logFile, { flags: 'a' });
   const command = [process.execPath, '--disable-sigusr1', join(repository, 'src/cli/main.ts'), ...args];
-  const [program, ...rest] =
-    process.platform === 'linux' ? ['setpriv', '--pdeathsig', 'TERM', '--', ...command] : command;
-  const child = spawn(program as string, rest, {
+  const [program = '', ...rest] = onItsOwn(command);
+  const child = spawn(program, rest, {
     cwd: repository,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -73,6 +72,15 @@ export function startDriverProcess(name: string, args: readonly string[], logFil
       clearTimeout(timer);
     },
   };
+}
+
+/**
+ * A command that runs as if a service manager had started it: without the NODE_OPTIONS of whoever is around (a test
+ * runner puts its own into every child, however the environment is given), and on Linux ended by the kernel with us.
+ */
+export function onItsOwn(command: readonly string[]): string[] {
+  const ended = process.platform === 'linux' ? ['setpriv', '--pdeathsig', 'TERM', '--'] : [];
+  return [...ended, 'env', '-u', 'NODE_OPTIONS', ...command];
 }
 
 function readLines(

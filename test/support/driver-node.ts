@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Test } from 'tap';
 import { stringify } from 'yaml';
+import { onItsOwn } from '../../scripts/local/processes.ts';
 import type { DatabaseConfiguration, SlotConfiguration } from '../../src/shared/configuration/sections.ts';
 import type { TestCertificates } from './certificates.ts';
 import type { ScriptedApi } from './scripted-api.ts';
@@ -62,9 +63,7 @@ export async function writeNodeConfiguration(
 const main = resolve(import.meta.dirname, '../../src/cli/main.ts');
 
 export function startNode(t: Test, configFile: string): DriverNode {
-  // On Linux the kernel stops the node when this test is killed: nothing is left behind.
-  const wrap = process.platform === 'linux' ? ['setpriv', '--pdeathsig', 'TERM', '--'] : [];
-  const [program = '', ...args] = [...wrap, process.execPath, main, 'run', '--config', configFile];
+  const [program = '', ...args] = onItsOwn([process.execPath, main, 'run', '--config', configFile]);
   const child = spawn(program, args, {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
