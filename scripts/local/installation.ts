@@ -1,8 +1,11 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
+import type { z } from 'zod';
 import { initialiseSoftToken } from '../../src/ceremony/initialise-token.ts';
 import { readCeremonyFile } from '../../src/shared/ceremony-file.ts';
+import type { apiConfiguration } from '../../src/shared/configuration/api.ts';
+import type { driverConfiguration } from '../../src/shared/configuration/driver.ts';
 import type { Authority } from './certificates.ts';
 import type { LocalDatabase } from './databases.ts';
 import { freePort } from './free-port.ts';
@@ -19,6 +22,16 @@ export interface Installation {
   readonly secrets: Secrets;
   /** Path of the PKCS#11 module. */
   readonly module: string;
+  readonly adjust?: Adjustments;
+}
+
+export type ApiFile = z.input<typeof apiConfiguration>;
+export type NodeFile = z.input<typeof driverConfiguration>;
+
+/** For tests: what stands between the parts, or other limits. Each is given a configuration before it is written. */
+export interface Adjustments {
+  api?(configuration: ApiFile): ApiFile | Promise<ApiFile>;
+  node?(configuration: NodeFile, n: number): NodeFile | Promise<NodeFile>;
 }
 
 function slotOf({ places, secrets, module }: Installation, n: number) {
@@ -68,19 +81,26 @@ export async function holdCeremony(installation: Installation): Promise<void> {
   await runCommand(['ceremony', '--config', places.ceremony]);
 }
 
-export interface Ports {
+export interface WantedPorts {
   readonly application: number;
   readonly driver: number;
+}
+
+export interface Ports extends WantedPorts {
+  /** Of each node’s operations server, by the node’s number. */
+  readonly operations: Readonly<Record<number, number>>;
 }
 
 /**
  * Ports are kept from run to run where they are free, so that `client.json` stays right.
  * @param wanted for the first run; 0 = any.
  */
-export async function choosePorts(places: Places, wanted: Ports): Promise<Ports> {
+export async function choosePorts(places: Places, wanted: WantedPorts): Promise<Ports> {
   const file = join(places.root, 'ports.json');
-  const before = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Ports) : wanted;
-  const ports = { application: await freePort(before.application), driver: await freePort(before.driver) };
+  const before: WantedPorts & Partial<Ports> = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : wanted;
+  const operations: Record<number, number> = {};
+  for (const n of nodeNumbers) operations[n] = await freePort(before.operations?.[n] ?? 0);
+  const ports = { application: await freePort(before.application), driver: await freePort(before.driver), operations };
   writeFileSync(file, `${JSON.stringify(ports)}\n`);
   return ports;
 }
@@ -97,9 +117,9 @@ export async function writeConfigurations(
   databases: { readonly api: LocalDatabase; readonly driver: LocalDatabase },
   ports: Ports,
 ): Promise<void> {
-  const { places, secrets } = installation;
+  const { places, secrets, adjust = {} } = installation;
   const listener = { host: '127.0.0.1', ...(await authorities.application.issue('signing-api', 'server')) };
-  writeYaml(places.apiConfig, {
+  const api: ApiFile = {
     kind: 'api',
     application: { ...listener, port: ports.application },
     driver: {
@@ -117,9 +137,10 @@ export async function writeConfigurations(
         attestationPublicKey: readCeremonyFile(places.ceremonyFile).attestationKey.publicKey,
       },
     ],
-  });
+  };
+  writeYaml(places.apiConfig, (await adjust.api?.(api)) ?? api);
   for (const n of nodeNumbers) {
-    writeYaml(join(places.node(n), 'config.yaml'), {
+    const node: NodeFile = {
       kind: 'driver',
       node: `node-${n}`,
       keyStore,
@@ -131,7 +152,9 @@ export async function writeConfigurations(
       database: databases.driver,
       ceremonyFile: places.ceremonyFile,
       slots: [{ ...slotOf(installation, n), sessions: 2 }],
-    });
+      operations: { port: ports.operations[n] ?? 0 },
+    };
+    writeYaml(join(places.node(n), 'config.yaml'), (await adjust.node?.(node, n)) ?? node);
   }
 }
 

@@ -5,7 +5,16 @@ import { type PostgresServer, startPostgres } from '../setup/postgres.js';
 import { type Authority, openAuthority } from './certificates.ts';
 import { type ClientFile, openClient } from './client.ts';
 import { type LocalDatabase, openDatabases } from './databases.ts';
-import { choosePorts, holdCeremony, nodeNumbers, openTokens, type Ports, writeConfigurations } from './installation.ts';
+import {
+  type Adjustments,
+  choosePorts,
+  holdCeremony,
+  nodeNumbers,
+  openTokens,
+  type Ports,
+  type WantedPorts,
+  writeConfigurations,
+} from './installation.ts';
 import { type Places, placesBelow } from './places.ts';
 import { type LocalProcess, runCommand, startDriverProcess, stopMs } from './processes.ts';
 import { openSecrets } from './secrets.ts';
@@ -22,6 +31,8 @@ export interface LocalSystem {
   readonly nodes: readonly LocalProcess[];
   startApi(): LocalProcess;
   startNode(n: number): LocalProcess;
+  /** Stops PostgreSQL and starts it again on the same port and data. */
+  restartDatabase(): Promise<void>;
 }
 
 export interface SystemOptions {
@@ -29,9 +40,10 @@ export interface SystemOptions {
   /** Path of the PKCS#11 module. */
   readonly module: string;
   /** For the first start; 0 = any. */
-  readonly ports: Ports;
+  readonly ports: WantedPorts;
   /** False: the database may be lost with the machine. */
   readonly durable: boolean;
+  readonly adjust?: Adjustments;
   readonly say: (line: string) => void;
   /** Everything that is started registers its stop here. */
   readonly releasers: Releasers;
@@ -43,10 +55,16 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
   const places = placesBelow(options.directory);
   mkdirSync(places.root, { recursive: true });
   const secrets = openSecrets(places.secrets);
-  const installation = { places, secrets, module: options.module };
+  const installation = { places, secrets, module: options.module, ...(options.adjust && { adjust: options.adjust }) };
 
-  const server = await startPostgres({ dataDirectory: places.postgres, durable: options.durable, log: say });
-  releasers.add('PostgreSQL', () => server.stop(), stopMs);
+  const postgres = { dataDirectory: places.postgres, durable: options.durable, log: say };
+  const server = await startPostgres(postgres);
+  let running = server;
+  releasers.add('PostgreSQL', () => running.stop(), stopMs);
+  const restartDatabase = async (): Promise<void> => {
+    await running.stop();
+    running = await startPostgres({ ...postgres, port: server.port });
+  };
   const databases = await openDatabases(server, secrets);
   say(`PostgreSQL         127.0.0.1:${server.port}, databases ${databases.api.name} and ${databases.driver.name}`);
 
@@ -69,15 +87,15 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
 
   const start = (name: string, args: readonly string[]): LocalProcess => {
     const child = startDriverProcess(name, args, join(places.logs, `${name}.log`));
-    running.push(child);
+    children.push(child);
     return child;
   };
   const startApi = (): LocalProcess => start('api', ['api', '--config', places.apiConfig]);
   const startNode = (n: number): LocalProcess => start(`node-${n}`, ['run', '--config', nodeConfig(n)]);
   // Who works stops before who gives work, so that what is in the HSM is still reported.
-  const running: LocalProcess[] = [];
+  const children: LocalProcess[] = [];
   const stopAll = (mine: (name: string) => boolean) =>
-    Promise.all(running.filter(({ name }) => mine(name)).map((child) => child.stop()));
+    Promise.all(children.filter(({ name }) => mine(name)).map((child) => child.stop()));
   releasers.add('signing API', () => stopAll((name) => name === 'api'), stopMs + 500);
   releasers.add('driver nodes', () => stopAll((name) => name !== 'api'), stopMs + 500);
 
@@ -92,8 +110,11 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
     openClient(places, baseUrl, authorities.application.certificateFile),
     ...nodes.map((node) => node.line('slot ready')),
   ]);
-  for (const n of nodeNumbers) say(`Driver node-${n}      hsm-${n}, ${places.shown(nodeConfig(n))}`);
+  for (const n of nodeNumbers) {
+    const operations = `http://127.0.0.1:${ports.operations[n]}/status`;
+    say(`Driver node-${n}      hsm-${n}, ${operations}, ${places.shown(nodeConfig(n))}`);
+  }
   say(`Client             ${places.shown(places.client)} (organisation ${client.orgId})`);
   say(`Logs               ${places.shown(places.logs)}`);
-  return { places, server, databases, ports, authorities, client, api, nodes, startApi, startNode };
+  return { places, server, databases, ports, authorities, client, api, nodes, startApi, startNode, restartDatabase };
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { CodedError } from './errors.ts';
+import { wrapAlgorithms } from './wrap-algorithms.ts';
 
 /**
  * The ceremony's protocol file: what every node pins about the key store. It holds no secret: blobs open only under
@@ -24,7 +25,7 @@ export const ceremonyFile = z.strictObject({
     label: z.string().min(1),
     ckaId: z.string().regex(/^([0-9a-f]{2})+$/),
     /** How wallet keys are wrapped: the algorithm's name, and the mechanism number these tokens use for it. */
-    wrapAlgorithm: z.enum(['RFC5649']),
+    wrapAlgorithm: z.enum(wrapAlgorithms),
     wrapMechanism: z.int().min(1),
   }),
   integrityKey: z.strictObject({
@@ -44,10 +45,17 @@ export const ceremonyFile = z.strictObject({
       model: z.string(),
       /** SHA-256 of the RSA transport key that this token received the keys under, as read on this token. */
       transportKeySha256: z.string().regex(/^[0-9a-f]{64}$/),
+      /** Where this token has another number for the algorithm than `masterKey.wrapMechanism`. */
+      wrapMechanism: z.int().min(1).optional(),
     }),
   ),
 });
 export type CeremonyFile = z.infer<typeof ceremonyFile>;
+
+/** The number under which a token of the ceremony wraps. */
+export function wrapMechanismOn({ masterKey, tokens }: CeremonyFile, serial: string): number {
+  return tokens.find((one) => one.serial === serial)?.wrapMechanism ?? masterKey.wrapMechanism;
+}
 
 /** @throws CONFIG_INVALID naming the file and every problem in it. */
 export function readCeremonyFile(file: string): CeremonyFile {

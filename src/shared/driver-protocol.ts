@@ -136,6 +136,7 @@ export type OutcomesAnswer = z.infer<typeof outcomesAnswer>;
 /** Ends an instance for ever; its primary calls it the moment the worker is gone. */
 export const releaseCall = z.object({ instance: z.uuid() });
 export type ReleaseCall = z.infer<typeof releaseCall>;
+export const releaseAnswer = z.object({});
 
 /** The body of every refused call of the driver protocol. */
 export const refusal = z.object({ error: z.object({ code: z.string(), message: z.string() }) });

@@ -26,6 +26,11 @@ export const catalogue = {
     remedy: 'Mend each line named here; docs/configuration.md lists every key',
     exit: 'CONFIGURATION',
   },
+  OPTION_INVALID: {
+    what: 'An option of the command line is not valid',
+    remedy: 'See the command’s --help',
+    exit: 'USAGE',
+  },
   SECRET_FILE_MISSING: {
     what: 'A secret file is missing',
     remedy: 'Create the file or correct its path in the configuration',
@@ -64,7 +69,14 @@ export const catalogue = {
   },
   PIN_REFUSED: {
     what: 'The token refused the PIN',
-    remedy: 'It is not tried again. Write the right PIN into the slot’s pinFile, then restart this node',
+    remedy:
+      'No process tries it again. Write the right PIN into the slot’s pinFile: the node notices and tries it once. If the PIN was right, run hsm-driver pin clear for the slot',
+    exit: 'PIN',
+  },
+  PIN_NOT_TRIED: {
+    what: 'The PIN was not tried',
+    remedy:
+      'Nothing was sent to the token. Find out who tried wrong PINs on it, log in once by hand with the right one (or have the security officer unlock it), then run hsm-driver pin clear for the slot',
     exit: 'PIN',
   },
   MASTER_KEY_MISSING: {
@@ -103,6 +115,11 @@ export const catalogue = {
     what: 'The HSM made a signature that does not verify',
     remedy: 'The signature was discarded; check the device',
   },
+  HSM_UNFIT: {
+    what: 'The HSM is not fit for this driver',
+    remedy: 'The report says why; docs/hsm names what is known of each vendor',
+    exit: 'UNFIT',
+  },
   // -- databases ------------------------------------------------------------------------------------------------
   DATABASE_UNREACHABLE: {
     what: 'The database cannot be reached',
@@ -139,6 +156,12 @@ export const catalogue = {
     what: 'The client certificate’s node is not on the list',
     remedy: 'Add the node to driver.nodes in the API’s configuration, or use that node’s certificate',
     status: 403,
+  },
+  DRIVER_REVOKED: {
+    what: 'The node was revoked',
+    remedy: 'Issue it a new certificate and add it again with hsm-driver api driver add',
+    status: 403,
+    exit: 'USAGE',
   },
   INSTANCE_OF_OTHER_NODE: {
     what: 'The instance belongs to another node',
@@ -186,12 +209,37 @@ export const catalogue = {
     status: 400,
     exit: 'USAGE',
   },
+  CLIENT_FILE_NOT_WRITTEN: {
+    what: 'The client file cannot be made',
+    remedy: 'Name a file that is not there yet, in a folder that is',
+    exit: 'USAGE',
+  },
   USER_ACTION_MISSING: {
     what: 'user action signature is missing or invalid',
     remedy: 'Sign the user action for exactly this method, path and body',
     status: 403,
   },
-  NOT_FOUND: { what: 'Not found', remedy: 'Check the id', status: 404 },
+  NOT_PERMITTED: {
+    what: 'The account is not authorized to perform the operation',
+    remedy: 'Assign a permission with this operation to the service account',
+    status: 403,
+  },
+  NOT_FOUND: { what: 'Not found', remedy: 'Check the id', status: 404, exit: 'USAGE' },
+  WALLET_EXISTS: {
+    what: 'The key has a wallet on this network already',
+    remedy: 'Use that wallet, or another key: there is one wallet per key and network',
+    status: 409,
+  },
+  WEBHOOK_URL_REFUSED: {
+    what: 'Webhooks cannot be delivered to this URL',
+    remedy: 'Use an https URL on a public address, or set webhooks.privateAddresses in the API’s configuration',
+    status: 400,
+  },
+  RATE_LIMITED: {
+    what: 'Too many calls with this token',
+    remedy: 'Try again after Retry-After seconds, or raise rateLimit in the API’s configuration',
+    status: 429,
+  },
   DUPLICATE_EXTERNAL_ID: {
     what: 'Conflicting request with same externalId',
     remedy: 'Use a new externalId for a different request',
@@ -233,6 +281,22 @@ export const catalogue = {
     what: 'The key is still being made',
     remedy: 'It appears in the list of keys once it is made; do not ask again at once',
     status: 504,
+  },
+  // -- operations -----------------------------------------------------------------------------------------------
+  OPERATIONS_NOT_CONFIGURED: {
+    what: 'The node has no operations server',
+    remedy: 'Add the section operations with a port to its configuration and restart it',
+    exit: 'CONFIGURATION',
+  },
+  NODE_NOT_ANSWERING: {
+    what: 'The operations server of the node does not answer',
+    remedy: 'Check that the node runs, and operations.host and port in this configuration',
+    exit: 'NOT_READY',
+  },
+  NO_SLOT_READY: {
+    what: 'No slot of the node is ready',
+    remedy: 'The table says why, slot by slot',
+    exit: 'NOT_READY',
   },
   // -- ceremony -------------------------------------------------------------------------------------------------
   CEREMONY_REFUSED: {

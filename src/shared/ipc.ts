@@ -1,12 +1,10 @@
 import type { ErrorCode } from './errors.ts';
+import type { WorkerReport } from './worker-report.ts';
+import type { WorkerState } from './worker-state.ts';
 
 /**
  * The messages between a primary and its workers (node:cluster IPC). Small and few: signing data never passes here.
  */
-
-/** The states of a slot as its worker reports them; the primary adds what it sees from outside. */
-export const workerStates = ['starting', 'probing', 'ready', 'suspect', 'stopping'] as const;
-export type WorkerState = (typeof workerStates)[number];
 
 export type ToPrimary =
   /** Sent once: the worker's code runs and it listens. `instance` is what the primary releases when it is gone. */
@@ -15,10 +13,23 @@ export type ToPrimary =
   | { readonly type: 'turn-wanted' }
   | { readonly type: 'turn-done' }
   | { readonly type: 'state'; readonly state: WorkerState }
+  /** Four times a second. A main thread that is stuck sends none; a native call that is stuck shows in `oldestCallMs`. */
+  | { readonly type: 'heartbeat'; readonly oldestCallMs: number }
+  /** Once a second. */
+  | { readonly type: 'report'; readonly report: WorkerReport }
+  /** The breaker opened on a device fault: siblings on the same token should look before they fail themselves. */
+  | { readonly type: 'device-fault'; readonly code: ErrorCode; readonly message: string }
   /** The error the worker is about to end with; the exit code alone cannot name the thing. */
   | { readonly type: 'fault'; readonly code: ErrorCode; readonly message: string };
 
-export type ToWorker = { readonly type: 'turn-granted' } | { readonly type: 'stop' };
+export type ToWorker =
+  | { readonly type: 'turn-granted' }
+  | { readonly type: 'stop' }
+  /** A sibling on the same token met a device fault: probe before the next call. */
+  | { readonly type: 'device-suspect' };
 
-/** How a primary tells a forked worker who it is; secrets never travel this way. */
-export const workerEnvironment = { configFile: 'HSM_DRIVER_CONFIG', slot: 'HSM_DRIVER_SLOT' } as const;
+/**
+ * How a primary tells a forked worker who it is; secrets never travel this way. `configuration` is JSON, as the primary
+ * checked it: the file may have become invalid since, and then the old one stays in force for a replaced worker too.
+ */
+export const workerEnvironment = { configuration: 'HSM_DRIVER_CONFIGURATION', slot: 'HSM_DRIVER_SLOT' } as const;

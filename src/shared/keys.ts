@@ -33,7 +33,7 @@ export function capability(kind: RequestKind, curve: Curve): Capability {
   return `${kind}:${schemeOf(curve)}/${curve}`;
 }
 
-export const idPrefixes = ['key', 'sig', 'or', 'us', 'to', 'cr', 'wa'] as const;
+export const idPrefixes = ['key', 'sig', 'or', 'us', 'to', 'cr', 'wa', 'wh', 'pm', 'as'] as const;
 export type IdPrefix = (typeof idPrefixes)[number];
 
 const alphabet = 'abcdefghijklmnopqrstuvwxyz234567';

@@ -1,14 +1,19 @@
-import { protocolLimits, type Signature } from '../driver-protocol.ts';
-import { CodedError } from '../errors.ts';
+import type { Signature } from '../driver-protocol.ts';
 import type { KeyType } from '../keys.ts';
-import { type AnswerSignature, answerSignature, type JoinedSignatures } from './answer-signature.ts';
-import { eip191Digest, evmSignature, evmSignedData, evmTransactionDigest } from './evm.ts';
+import type { JoinedSignatures } from './answer-signature.ts';
+import { bip322Digest } from './bitcoin-message.ts';
+import { psbtInputs } from './bitcoin-psbt.ts';
+import { type ChainContext, chainContext, requireCurve } from './chain-context.ts';
+import { eip191Digest, eip7702Digest, evmTransactionDigest } from './evm.ts';
+import { eip712Digest } from './evm-typed-data.ts';
 import { hashToSign } from './hash.ts';
 import { bytesOfHex } from './hex-text.ts';
-import { type BlockchainKind, type ChainFamily, familyOfKind, familyOfNetwork } from './networks.ts';
+import { joined } from './joined-signatures.ts';
+import { messageToSign } from './message.ts';
+import { badRequest, unsupportedKind } from './refusals.ts';
 import type { SignatureBody } from './signature-body.ts';
 import { type SignatureFormat, signatureFormat } from './signature-format.ts';
-import { solanaMessage, solanaSignature, solanaSignedData } from './solana.ts';
+import { solanaMessage } from './solana.ts';
 
 /**
  * What is signed for a request, and what its answer looks like. Pure functions of the request and the key: the API
@@ -31,18 +36,38 @@ export interface SigningContext {
 }
 
 /** @throws BAD_REQUEST, DIGEST_INVALID, UNSUPPORTED */
-export function digestsToSign(context: SigningContext): WhatToSign {
-  const { body, type, publicKey } = context;
-  const family = chainFamily(context);
-  requireFit(type, family);
+export function digestsToSign({ body, type, publicKey, network }: SigningContext): WhatToSign {
+  const context = chainContext(body, network);
+  requireCurve(type, context.family, context.named);
   switch (body.kind) {
     case 'Hash':
-      return whatToSign(hashToSign(body.hash), plainFormat(family));
+      return whatToSign(hashToSign(body.hash), plainFormat(context));
     case 'Message':
-    case 'Eip191':
-      return message(body.kind, bytesOfHex(body.message, 'message'), type, family);
+      return message(body, type, context);
     case 'Transaction':
-      return transaction(bytesOfHex(body.transaction, 'transaction'), publicKey, family);
+      return transaction(body, publicKey, context);
+    case 'Eip191':
+      requireChain('Evm', body.kind, type, context);
+      return whatToSign(eip191Digest(bytesOfHex(body.message, 'message')), { join: 'Evm' });
+    case 'Eip712':
+      requireChain('Evm', body.kind, type, context);
+      return whatToSign(eip712Digest(body), { join: 'Evm' });
+    case 'Eip7702':
+      requireChain('Evm', body.kind, type, context);
+      return whatToSign(eip7702Digest(body), { join: 'Evm' });
+    case 'Psbt':
+      requireChain('Bitcoin', body.kind, type, context);
+      return psbt(bytesOfHex(body.psbt, 'psbt'), publicKey);
+    case 'Bip322': {
+      requireChain('Bitcoin', body.kind, type, context);
+      const bytes = bytesOfHex(body.message, 'message');
+      const format = body.format ?? 'Simple';
+      return whatToSign(bip322Digest(bytes, publicKey), {
+        join: 'BitcoinMessage',
+        message: bytes.toString('hex'),
+        format,
+      });
+    }
     default:
       throw body satisfies never;
   }
@@ -54,119 +79,71 @@ export function digestsToSign(context: SigningContext): WhatToSign {
  */
 export function joinSignatures(format: unknown, signatures: readonly Signature[], publicKey: string): JoinedSignatures {
   const known = format === undefined || format === null ? undefined : signatureFormat.parse(format);
-  const [first, ...others] = signatures.map((signature) => formatted(known, signature));
-  const raw = signatures[0];
-  if (first === undefined || raw === undefined) throw new RangeError('a signed request without signatures');
-  const signedData = signedDataOf(known, raw, publicKey);
-  return {
-    signature: first,
-    ...(others.length === 0 ? {} : { signatures: [first, ...others] }),
-    ...(signedData === undefined ? {} : { signedData }),
-  };
+  return joined(known, signatures, publicKey);
 }
 
-function message(
-  kind: 'Message' | 'Eip191',
-  bytes: Buffer,
-  type: KeyType,
-  family: ChainFamily | undefined,
-): WhatToSign {
-  if (family === 'Other') throw unsupported(kind, 'this network');
-  if (kind === 'Eip191' || family === 'Evm') {
-    if (type.curve !== 'secp256k1') throw new CodedError('BAD_REQUEST', 'kind Eip191 needs a key on curve secp256k1');
-    return whatToSign(eip191Digest(bytes), { join: 'Evm' });
-  }
-  if (type.scheme === 'ECDSA') {
-    throw new CodedError(
-      'BAD_REQUEST',
-      'an ECDSA key signs a Message only for EVM chains: name a network or blockchainKind, or sign the hash with kind Hash',
-    );
-  }
-  if (bytes.length === 0) throw new CodedError('BAD_REQUEST', 'message must not be empty');
-  if (bytes.length > protocolLimits.maxMessageBytes) {
-    throw new CodedError('BAD_REQUEST', `message is longer than ${protocolLimits.maxMessageBytes} bytes`);
-  }
-  return whatToSign(bytes, plainFormat(family));
-}
+type Body<Kind extends SignatureBody['kind']> = Extract<SignatureBody, { kind: Kind }>;
 
-function transaction(bytes: Buffer, publicKey: string, family: ChainFamily | undefined): WhatToSign {
+function message({ kind, message }: Body<'Message'>, type: KeyType, { family, named }: ChainContext): WhatToSign {
+  const bytes = bytesOfHex(message, 'message');
   switch (family) {
     case 'Evm':
-      return whatToSign(evmTransactionDigest(bytes), { join: 'EvmTransaction', transaction: bytes.toString('hex') });
+      return whatToSign(eip191Digest(bytes), { join: 'Evm' });
     case 'Solana':
-      return whatToSign(solanaMessage(bytes, publicKey), {
-        join: 'SolanaTransaction',
-        transaction: bytes.toString('hex'),
-      });
-    case 'Other':
-      throw unsupported('Transaction', 'this network');
     case undefined:
-      throw new CodedError('BAD_REQUEST', 'kind Transaction needs network or blockchainKind');
+      return whatToSign(messageToSign(bytes, type), family === undefined ? undefined : { join: family });
+    case 'Bitcoin':
+      throw unsupportedKind(kind, named, 'use kind Bip322');
+    case 'Unformatted':
+      throw unsupportedKind(kind, named);
     default:
       throw family satisfies never;
   }
 }
 
-function formatted(format: SignatureFormat | undefined, signature: Signature): AnswerSignature {
-  switch (format?.join) {
-    case undefined:
-      return answerSignature(signature);
+function transaction(body: Body<'Transaction'>, publicKey: string, { family, named }: ChainContext): WhatToSign {
+  const bytes = bytesOfHex(body.transaction, 'transaction');
+  const transaction = bytes.toString('hex');
+  switch (family) {
     case 'Evm':
-    case 'EvmTransaction':
-      return evmSignature(signature);
+      return whatToSign(evmTransactionDigest(bytes), { join: 'EvmTransaction', transaction });
     case 'Solana':
-    case 'SolanaTransaction':
-      return solanaSignature(signature);
+      return whatToSign(solanaMessage(bytes, publicKey), { join: 'SolanaTransaction', transaction });
+    case 'Bitcoin':
+      throw unsupportedKind(body.kind, named, 'use kind Psbt');
+    case 'Unformatted':
+      throw unsupportedKind(body.kind, named);
+    case undefined:
+      throw badRequest('kind Transaction needs network or blockchainKind');
     default:
-      throw format satisfies never;
+      throw family satisfies never;
   }
 }
 
-function signedDataOf(
-  format: SignatureFormat | undefined,
-  signature: Signature,
-  publicKey: string,
-): string | undefined {
-  if (format?.join === 'EvmTransaction') return evmSignedData(Buffer.from(format.transaction, 'hex'), signature);
-  if (format?.join === 'SolanaTransaction')
-    return solanaSignedData(Buffer.from(format.transaction, 'hex'), signature, publicKey);
-  return undefined;
+function psbt(bytes: Buffer, publicKey: string): WhatToSign {
+  const inputs = psbtInputs(bytes, publicKey);
+  return {
+    digests: inputs.map(({ digest }) => digest),
+    format: { join: 'BitcoinPsbt', psbt: bytes.toString('hex'), inputs: inputs.map(({ index }) => index) },
+  };
+}
+
+/** For kinds that belong to one family of chains: they name it by themselves, and fit no other. */
+function requireChain(
+  needed: 'Evm' | 'Bitcoin',
+  kind: SignatureBody['kind'],
+  type: KeyType,
+  { family, named }: ChainContext,
+): void {
+  if (family !== undefined && family !== needed) throw unsupportedKind(kind, named);
+  requireCurve(type, needed, `kind ${kind}`);
 }
 
 /** A signature is written as the chain does only where the request named the chain. */
-function plainFormat(family: ChainFamily | undefined): SignatureFormat | undefined {
-  return family === 'Evm' || family === 'Solana' ? { join: family } : undefined;
-}
-
-function chainFamily({ body, network }: SigningContext): ChainFamily | undefined {
-  const named = [network, body.network].filter((name) => name !== undefined).map(knownFamily);
-  const kind: BlockchainKind | undefined = body.blockchainKind;
-  const families = new Set(kind === undefined ? named : [...named, familyOfKind(kind)]);
-  if (families.size > 1)
-    throw new CodedError('BAD_REQUEST', 'network and blockchainKind name different kinds of chains');
-  return [...families][0];
-}
-
-function knownFamily(network: string): ChainFamily {
-  const family = familyOfNetwork(network);
-  if (family === undefined) throw new CodedError('BAD_REQUEST', `network ${network} is not known`);
-  return family;
-}
-
-function requireFit(type: KeyType, family: ChainFamily | undefined): void {
-  const needed = family === 'Evm' ? 'secp256k1' : family === 'Solana' ? 'ed25519' : undefined;
-  if (needed !== undefined && type.curve !== needed) {
-    throw new CodedError(
-      'BAD_REQUEST',
-      `${family === 'Evm' ? 'EVM chains' : 'Solana'} need a key on curve ${needed}; this one is on ${type.curve}`,
-    );
-  }
+function plainFormat({ family }: ChainContext): SignatureFormat | undefined {
+  return family === undefined || family === 'Unformatted' ? undefined : { join: family };
 }
 
 function whatToSign(digest: Buffer, format: SignatureFormat | undefined): WhatToSign {
   return { digests: [digest], ...(format === undefined ? {} : { format }) };
-}
-
-function unsupported(kind: string, where: string): CodedError {
-  return new CodedError('UNSUPPORTED', `kind ${kind} for ${where}; sign the hash with kind Hash`);
 }

@@ -23,13 +23,13 @@ export const apiConfiguration = z.strictObject({
             keyStore: name.describe('The key store that it serves'),
           }),
         )
-        .min(1)
-        .describe('The nodes that may ask for work'),
+        .default([])
+        .describe('The nodes that may ask for work, beside those that `hsm-driver api driver add` put on the list'),
     })
     .describe('The listener for drivers: mutual TLS; never terminate it in between'),
   database: database.describe('The API’s database, shared by all API processes'),
   userActionSecretFile: path.describe(
-    'Secret file, 32 bytes or more, the same for all API processes: authenticates challenges and user-action tokens',
+    'Secret file, 32 bytes or more, the same for all API processes: authenticates challenges and user-action tokens, and encrypts webhook secrets; after a change, webhooks must be made anew',
   ),
   keyStores: z
     .array(
@@ -76,6 +76,24 @@ export const apiConfiguration = z.strictObject({
     .max(3_600_000)
     .default(300_000)
     .describe('A signature request that is not done after this many milliseconds has failed'),
+  rateLimit: z
+    .strictObject({
+      perSecond: z.int().min(1).default(2_000).describe('Calls per second and bearer token, in each API process'),
+      burst: z.int().min(1).default(4_000).describe('Calls that may come at once after a pause'),
+    })
+    .prefault({})
+    .describe('Calls beyond it are answered 429 with Retry-After'),
+  webhooks: z
+    .strictObject({
+      privateAddresses: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Deliver to private and loopback addresses too, to loopback also over http; for trying out, and where receivers are inside',
+        ),
+    })
+    .prefault({})
+    .describe('Deliveries to the URLs that applications register'),
   log,
 });
 export type ApiConfiguration = z.infer<typeof apiConfiguration>;

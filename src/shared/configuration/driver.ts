@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { database, log, name, path, slot } from './sections.ts';
+import { database, log, name, path, port, slot } from './sections.ts';
 
 /** `hsm-driver run`: one node of the driver. */
 export const driverConfiguration = z.strictObject({
@@ -23,11 +23,29 @@ export const driverConfiguration = z.strictObject({
   ceremonyFile: path.describe(
     'The ceremony’s protocol file: pins the attestation key and the canaries of the master key',
   ),
+  stateDirectory: path
+    .default('state')
+    .describe(
+      'Directory of this node, made with mode 0700, for what must outlive its processes even without a database: which PINs were refused',
+    ),
   slots: z
     .array(slot)
     .min(1)
     .refine((slots) => new Set(slots.map((one) => one.name)).size === slots.length, 'slot names must differ')
     .describe('The HSM slots of this node; each gets a worker process'),
+  operations: z
+    .strictObject({
+      host: z
+        .string()
+        .min(1)
+        .default('127.0.0.1')
+        .describe('Address to listen on; the pages are not protected, so only where your network protects them'),
+      port: port.describe('Port to listen on'),
+    })
+    .optional()
+    .describe(
+      'The operations server of the node: /livez, /readyz, /metrics and /status over plain HTTP; without this section there is none',
+    ),
   log,
 });
 export type DriverConfiguration = z.infer<typeof driverConfiguration>;

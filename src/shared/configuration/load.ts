@@ -6,7 +6,7 @@ import { CodedError } from '../errors.ts';
 
 /**
  * Reads a YAML configuration file and checks it whole: unknown keys are errors, and every problem is reported at once,
- * each with its path in the file. Members whose name ends in `File` (and `module`) are paths relative to the file and
+ * each with its path in the file. Members whose name ends in `File` or `Directory` (and `module`) are paths relative to the file and
  * come back absolute.
  * @throws CONFIG_UNREADABLE, CONFIG_INVALID
  */
@@ -64,7 +64,7 @@ function withAbsolutePaths(value: unknown, base: string): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([key, member]) => [
       key,
-      typeof member === 'string' && (key === 'module' || key.endsWith('File'))
+      typeof member === 'string' && (key === 'module' || /(File|Directory)$/.test(key))
         ? resolve(base, member)
         : withAbsolutePaths(member, base),
     ]),

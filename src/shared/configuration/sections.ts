@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { wrapAlgorithms } from '../wrap-algorithms.ts';
 
 /**
  * Sections that more than one configuration file has. Every key is described here once: docs/configuration.md is
@@ -37,8 +38,8 @@ export const log = z
   .prefault({})
   .describe('One JSON line per event on standard output');
 
-/** One HSM slot: a physical partition, the library that reaches it, and the PIN file that opens it. */
-export const slot = z.strictObject({
+/** One token: a physical partition, the library that reaches it, and the PIN file that opens it. */
+export const token = z.strictObject({
   name: name.describe('What logs and metrics call this slot'),
   module: path.describe('Full path of the HSM’s PKCS#11 library'),
   environment: z
@@ -53,6 +54,54 @@ export const slot = z.strictObject({
     .optional()
     .describe('Serial number of the token; needed only where several carry the same label'),
   pinFile: path.describe('Secret file with the user PIN; refused when everybody can read it'),
+  wrap: z
+    .array(
+      z.strictObject({
+        algorithm: z
+          .enum(wrapAlgorithms)
+          .describe('What the bytes are; CBC_PAD is not authenticated: only where the HSM can do nothing else'),
+        mechanism: z
+          .int()
+          .min(1)
+          .max(0xffff_ffff)
+          .optional()
+          .describe('The token’s number for it (CKM_…), where the vendor has its own; default: the standard numbers'),
+      }),
+    )
+    .min(1)
+    .optional()
+    .describe(
+      'How this token may wrap keys, best first; the ceremony pins one algorithm for all tokens, and each is proven before it is used. Default: RFC5649, then AES-GCM',
+    ),
+});
+export type TokenConfiguration = z.infer<typeof token>;
+
+/** One HSM slot of a node: a token at work. */
+export const slot = token.extend({
   sessions: z.int().min(1).max(64).default(2).describe('Session threads: PKCS#11 sessions that work in parallel'),
+  callDeadlineMs: z
+    .int()
+    .min(200)
+    .max(600_000)
+    .default(5_000)
+    .describe(
+      'A single PKCS#11 call that lasts longer hangs: the worker is killed and replaced. Far above the slowest call of a healthy HSM (key generation on a busy network HSM: below a second), and below the 25 s that a caller waits',
+    ),
+  keepAliveMs: z
+    .int()
+    .min(100)
+    .max(600_000)
+    .default(30_000)
+    .describe(
+      'A slot without work for this long makes one call on each session, so that a link that was dropped is noticed before a request needs it. Below the idle limit of HSMs and firewalls (minutes)',
+    ),
+  pinGuardGroup: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe(
+      'Name of the PIN counter that this token shares with others, e.g. the partitions of one HA group: a PIN that one of them refused is tried on none. Default: the token’s serial number',
+    ),
 });
 export type SlotConfiguration = z.infer<typeof slot>;

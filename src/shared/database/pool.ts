@@ -15,6 +15,8 @@ export interface PoolOptions {
   readonly applicationName: string;
   readonly max: number;
   readonly durability: Durability;
+  /** How long a connection may take to be made, or to become free. */
+  readonly connectTimeoutMs?: number;
   /** Connect as the schema's owner instead of the runtime role. */
   readonly role?: 'owner';
 }
@@ -43,7 +45,7 @@ export function connectionOptions(database: DatabaseConfiguration, options: Omit
     ...(role.passwordFile === undefined ? {} : { password: readSecretFile(role.passwordFile, where).toString('utf8') }),
     ...(database.caFile === undefined ? {} : { ssl: { ca: readFileSync(database.caFile, 'utf8') } }),
     application_name: options.applicationName,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
     keepAlive: true,
     options: `-c synchronous_commit=${options.durability === 'durable' ? 'on' : 'off'} -c statement_timeout=30000`,
   };
