@@ -61,9 +61,10 @@ t.test('a token that was switched off, has expired, or whose account was switche
 t.test('unknown paths and wrong methods are answered in JSON', async (t) => {
   for (const [method, path] of [
     ['GET', '/'],
-    ['GET', '/keys'],
+    ['PATCH', '/keys'],
     ['PUT', '/auth/action'],
     ['DELETE', '/keys'],
+    ['GET', '/keys/%00'],
     ['GET', '/keys/a/b/c/d?x=1'],
     ['GET', '/%zz'],
     ['GET', `/keys/${'k'.repeat(300)}/signatures/s`],

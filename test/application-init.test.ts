@@ -6,6 +6,7 @@ import t from 'tap';
 import { stringify } from 'yaml';
 import { authenticate } from '../src/api/authentication/bearer-token.ts';
 import { activeCredentials } from '../src/api/authentication/credentials.ts';
+import { createRateLimit } from '../src/api/authentication/rate-limit.ts';
 import { createPool } from '../src/shared/database/pool.ts';
 import { createLog } from '../src/shared/log.ts';
 import { openTestDatabases } from './support/database.ts';
@@ -56,11 +57,14 @@ t.test('init prints what an application needs to call, and keeps only the hash o
     authToken: /^[\w-]+\.[\w-]+\.[\w-]{43}$/,
     credentialId: /^cr-/,
   });
-  t.same(await authenticate(pool, `Bearer ${created.authToken}`), {
+  const limit = createRateLimit({ perSecond: 1, burst: 1 });
+  const { requester, allowed } = await authenticate(pool, limit, `Bearer ${created.authToken}`);
+  t.same(requester, {
     organisation: created.orgId,
     serviceAccount: created.userId,
     accessToken: created.tokenId,
   });
+  t.ok(allowed.has('Keys:Create'), 'the first account may do everything');
   t.same(await activeCredentials(pool, created.userId), [created.credentialId]);
   const claims = JSON.parse(Buffer.from(created.authToken.split('.')[1], 'base64url').toString());
   t.match(claims, {

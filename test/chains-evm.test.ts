@@ -9,6 +9,7 @@ import {
   type TransactionSerializable,
 } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
+import { hashAuthorization, recoverAuthorizationAddress } from 'viem/utils';
 import { digestsToSign, joinSignatures } from '../src/shared/chains/index.ts';
 import type { SignatureBody } from '../src/shared/chains/signature-body.ts';
 import type { Signature } from '../src/shared/driver-protocol.ts';
@@ -97,6 +98,15 @@ t.test('every kind of transaction comes back signed exactly as viem signs it', a
     { type: 'eip2930', chainId: 1, nonce: 128, gasPrice: 1n, gas: 21_000n, to, accessList: [] },
     { type: 'eip1559', chainId: 137, nonce: 1, maxFeePerGas: 3n, maxPriorityFeePerGas: 1n, gas: 21_000n, to },
     { type: 'eip1559', chainId: 137, nonce: 1, maxFeePerGas: 3n, gas: 90_000n, data: '0x6001' },
+    {
+      type: 'eip4844',
+      chainId: 1,
+      maxFeePerGas: 3n,
+      maxFeePerBlobGas: 1n,
+      gas: 21_000n,
+      to,
+      blobVersionedHashes: [`0x01${'ab'.repeat(31)}`],
+    },
     { type: 'eip7702', chainId: 1, maxFeePerGas: 3n, gas: 90_000n, to, authorizationList: [authorisation] },
   ];
   for (const transaction of transactions) {
@@ -149,6 +159,13 @@ t.test('what is no unsigned transaction is refused', async (t) => {
     'a list in place of the data': 'dc800182520894a238b6008bc2fbd9e386a5d4784511980ce504cd01c0',
     'a long length for a short list': `f81c${legacy.slice(2)}`,
     'chain id 0': 'df800182520894a238b6008bc2fbd9e386a5d4784511980ce504cd0180808080',
+    'an EIP-4844 transaction without fields': '03c0',
+    'an EIP-4844 transaction that makes a contract':
+      '03f84e010101010180800180c001f842a0010000000000000000000000000000000000000000000000000000000000000000a0010000000000000000000000000000000000000000000000000000000000000000',
+    'a nonce of 9 bytes': 'e689010000000000000000018252089 4a238b6008bc2fbd9e386a5d4784511980ce504cd0180'.replace(
+      ' ',
+      '',
+    ),
     'an access list with a short key':
       '01e6010301827a1294b94f5374fce5edbc8e2a8697c15331677e6ebf0b0a825544c6c5810181c101',
     ...Object.fromEntries(signed.map((transaction, index) => [`signed already ${index}`, transaction])),
@@ -157,7 +174,11 @@ t.test('what is no unsigned transaction is refused', async (t) => {
     t.equal(refusal(evmTransaction(transaction)).code, 'BAD_REQUEST', name);
   t.match(refusal(evmTransaction(signed[2] as string)), { detail: /signed already/ });
   t.equal(refusal(evmTransaction('0xabc')).code, 'BAD_REQUEST', 'an odd number of digits');
-  t.equal(refusal(evmTransaction('03c0')).code, 'UNSUPPORTED', 'EIP-4844');
+});
+
+t.test('a transaction that no node would take into its pool is refused', async (t) => {
+  const unsigned = serializeTransaction({ type: 'eip1559', chainId: 1, gas: 1n, data: `0x${'00'.repeat(131_072)}` });
+  t.match(refusal(evmTransaction(unsigned)), { code: 'BAD_REQUEST', detail: /longer than 131072 bytes/ });
 });
 
 t.test('deeply nested lists are refused without filling the stack', async (t) => {
@@ -193,5 +214,41 @@ t.test('messages of any bytes and length have viem’s digest', async (t) => {
       await recoverMessageAddress({ message: { raw }, signature: joined.signature.encoded as `0x${string}` }),
       privateKeyToAccount(`0x${'46'.repeat(32)}`).address,
     );
+  }
+});
+
+t.test('an EIP-7702 authorisation is hashed as viem does, and recovers to the account', async (t) => {
+  const address = '0xa238b6008bc2fbd9e386a5d4784511980ce504cd';
+  for (const [chainId, nonce] of [
+    [0, 0],
+    [1, 1],
+    [11_155_111, 2 ** 32],
+    [Number.MAX_SAFE_INTEGER, 255],
+  ] as const) {
+    const { digests, joined } = sign({ kind: 'Eip7702', address, chainId, nonce }, '46'.repeat(32));
+    t.equal(`0x${digests[0]?.toString('hex')}`, hashAuthorization({ address, chainId, nonce }));
+    t.equal(
+      await recoverAuthorizationAddress({
+        authorization: { address, chainId, nonce },
+        signature: joined.signature.encoded as `0x${string}`,
+      }),
+      privateKeyToAccount(`0x${'46'.repeat(32)}`).address,
+    );
+  }
+  t.match(refusal({ kind: 'Eip7702', address: address.replace('a', 'A') as string, chainId: 1, nonce: 1 }), {
+    code: 'BAD_REQUEST',
+    detail: /checksum/,
+  });
+});
+
+t.test('kinds of EVM chains are refused for other chains, by name', async (t) => {
+  for (const body of [
+    { kind: 'Eip191', message: '00' },
+    { kind: 'Eip712', types: { A: [] }, domain: {}, message: {} },
+    { kind: 'Eip7702', address: `0x${'ab'.repeat(20)}`, chainId: 1, nonce: 1 },
+  ] as SignatureBody[]) {
+    const detail = new RegExp(`kind ${body.kind} for network Tron`);
+    t.match(refusal({ ...body, network: 'Tron' }), { code: 'UNSUPPORTED', detail });
+    t.match(refusal({ ...body, blockchainKind: 'Bitcoin' }), { code: 'UNSUPPORTED' });
   }
 });

@@ -106,7 +106,7 @@ t.test('what does not fit the key or the chain is refused', async (t) => {
 
 t.test('kinds that only the Dfns API knows are called unsupported, others invalid', async (t) => {
   t.equal(
-    codeOf(() => refuseUnsupportedSignature({ kind: 'Psbt', psbt: '00' })),
+    codeOf(() => refuseUnsupportedSignature({ kind: 'SignDocDirect', signDoc: '00' })),
     'UNSUPPORTED',
   );
   t.equal(

@@ -1,8 +1,9 @@
 import type { KeyObject } from 'node:crypto';
 import type pg from 'pg';
-import { attestationHolds } from '../shared/crypto/attestation.ts';
 import { CodedError } from '../shared/errors.ts';
 import { type KeyType, keyTypes } from '../shared/keys.ts';
+import { type AttestationChecks, createAttestationChecks } from './attestation-checks.ts';
+import { type Page, pageClause, positionColumn } from './page.ts';
 
 /** A key as the API knows it: public, and attested by its HSM. */
 export interface NewKey {
@@ -22,9 +23,10 @@ export interface NewKey {
 export interface Key extends NewKey {
   readonly status: 'Active' | 'Archived';
   readonly createdAt: Date;
+  readonly archivedAt?: Date;
 }
 
-interface KeyRecord {
+export interface KeyRecord {
   readonly id: string;
   readonly organisation: string;
   readonly key_store: string;
@@ -36,7 +38,11 @@ interface KeyRecord {
   readonly name: string | null;
   readonly status: Key['status'];
   readonly created_at: Date;
+  readonly archived_at: Date | null;
 }
+
+const keyColumns = `id, organisation, key_store, request_id, scheme, curve, public_key, attestation, name, status,
+  created_at, archived_at`;
 
 /**
  * Inside the transaction that completes the requests. The caller has checked the attestations; a key that is there
@@ -53,36 +59,65 @@ export async function insertKeys(client: pg.ClientBase, keys: readonly NewKey[])
 }
 
 /**
- * An organisation's key; `undefined` for one that does not exist or is another's.
- * @param pinned attestation public keys by key store, from the configuration.
- * @throws ATTESTATION_INVALID: somebody wrote this row who is not the HSM; nothing of it may be used or shown.
+ * The only way to a key's public key: each read checks the attestation of what was read.
+ * All throw ATTESTATION_INVALID: somebody wrote the row who is not the HSM, and nothing of it may be used or shown.
  */
-export async function readKey(
-  pool: pg.Pool,
-  organisation: string,
-  keyId: string,
-  pinned: ReadonlyMap<string, KeyObject>,
-): Promise<Key | undefined> {
-  const { rows } = await pool.query<KeyRecord>(
-    `select id, organisation, key_store, request_id, scheme, curve, public_key, attestation, name, status, created_at
-     from key where id = $1 and organisation = $2`,
-    [keyId, organisation],
-  );
-  return rows[0] && attestedKey(rows[0], pinned);
+export interface Keys {
+  /** An organisation's key; `undefined` for one that does not exist or is another's. */
+  find(organisation: string, keyId: string): Promise<Key | undefined>;
+  /** @throws NOT_FOUND */
+  require(organisation: string, keyId: string): Promise<Key>;
+  /** By id; those that are not the organisation's are missing. */
+  findAll(organisation: string, keyIds: readonly string[]): Promise<ReadonlyMap<string, Key>>;
+  /** One more than the page's limit when there is another page. */
+  list(organisation: string, page: Page): Promise<{ readonly key: Key; readonly id: string; position: string }[]>;
+}
+
+/** @param pinned attestation public keys by key store, from the configuration. */
+export function createKeys(pool: pg.Pool, pinned: ReadonlyMap<string, KeyObject>): Keys {
+  const checks = createAttestationChecks(pinned);
+  const find = async (organisation: string, keyId: string): Promise<Key | undefined> => {
+    const { rows } = await pool.query<KeyRecord>(`select ${keyColumns} from key where id = $1 and organisation = $2`, [
+      keyId,
+      organisation,
+    ]);
+    return rows[0] && attestedKey(rows[0], checks);
+  };
+
+  return {
+    find,
+    async require(organisation, keyId) {
+      const key = await find(organisation, keyId);
+      if (key === undefined) throw new CodedError('NOT_FOUND', `key ${keyId}`);
+      return key;
+    },
+    async findAll(organisation, keyIds) {
+      const { rows } = await pool.query<KeyRecord>(
+        `select ${keyColumns} from key where id = any($1) and organisation = $2`,
+        [keyIds, organisation],
+      );
+      return new Map(rows.map((row) => [row.id, attestedKey(row, checks)]));
+    },
+    async list(organisation, page) {
+      const { where, values } = pageClause(page, 2);
+      const { rows } = await pool.query<KeyRecord & { position: string }>(
+        `select ${keyColumns}, ${positionColumn()} from key where organisation = $1 ${where}`,
+        [organisation, ...values],
+      );
+      return rows.map((row) => ({ key: attestedKey(row, checks), id: row.id, position: row.position }));
+    },
+  };
 }
 
 /** Every read of a key goes through here. */
-function attestedKey(record: KeyRecord, pinned: ReadonlyMap<string, KeyObject>): Key {
+function attestedKey(record: KeyRecord, checks: AttestationChecks): Key {
   const type = keyTypes.find(({ scheme, curve }) => scheme === record.scheme && curve === record.curve);
-  const attestationKey = pinned.get(record.key_store);
   const { id, organisation, key_store: keyStore, request_id: requestId, public_key: publicKey, attestation } = record;
   if (
     type === undefined ||
-    attestationKey === undefined ||
-    !attestationHolds(attestationKey, { keyStore, organisation, keyId: id, requestId, type, publicKey }, attestation)
-  ) {
+    !checks.hold({ keyStore, organisation, keyId: id, requestId, type, publicKey }, attestation)
+  )
     throw new CodedError('ATTESTATION_INVALID', `of key ${id}, key store ${keyStore}`);
-  }
   return {
     id,
     organisation,
@@ -94,6 +129,7 @@ function attestedKey(record: KeyRecord, pinned: ReadonlyMap<string, KeyObject>):
     ...(record.name === null ? {} : { name: record.name }),
     status: record.status,
     createdAt: record.created_at,
+    ...(record.archived_at === null ? {} : { archivedAt: record.archived_at }),
   };
 }
 

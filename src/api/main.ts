@@ -11,8 +11,13 @@ import { CodedError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
 import { createReleasers } from '../shared/releasers.ts';
 import { createApplicationServer } from './application/server.ts';
+import { startDriverList } from './driver/driver-list.ts';
 import { createDriverServer } from './driver/server.ts';
+import { createKeys } from './keys.ts';
 import { startQueue } from './queue/queue.ts';
+import { startDeliveries } from './webhooks/deliver.ts';
+import { createWebhookSecrets } from './webhooks/secrets.ts';
+import { createWebhookSender } from './webhooks/send.ts';
 
 /** Connections of one API process: 5 relaxed + 4 durable + 1 for LISTEN. */
 const connections = { relaxed: 5, durable: 4 } as const;
@@ -63,7 +68,21 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
     });
     releasers.add('queue', () => queue.stop(), stopMarginMs);
 
-    const drivers = createDriverServer({ configuration, queue: queue.driver, log });
+    const keys = createKeys(durable, pinned);
+    const webhookSecrets = createWebhookSecrets(userActionSecret);
+    const webhookSender = createWebhookSender(configuration.webhooks);
+    const deliveries = startDeliveries({
+      pool: relaxed,
+      keys,
+      secrets: webhookSecrets,
+      sender: webhookSender,
+      log,
+    });
+    releasers.add('webhook deliveries', () => deliveries.stop(), stopMarginMs);
+
+    const driverList = await startDriverList({ pool: relaxed, configured: configuration.driver.nodes, log });
+    releasers.add('driver list', () => driverList.stop());
+    const drivers = createDriverServer({ configuration, queue: queue.driver, drivers: driverList, log });
     await listen(drivers, configuration.driver);
     releasers.add('driver listener', () => drivers.close(), stopMarginMs);
     const applications = createApplicationServer({
@@ -71,7 +90,9 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
       pool: durable,
       queue: queue.application,
       userActionSecret,
-      attestationKeys: pinned,
+      keys,
+      webhookSecrets,
+      webhookSender,
       log,
     });
     await listen(applications, configuration.application);

@@ -1,19 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { type CreatedOrganisation, createOrganisation } from '../api/organisations.ts';
-import { apiConfiguration } from '../shared/configuration/api.ts';
-import { loadConfiguration } from '../shared/configuration/load.ts';
-import { isUnreachable, unreachable } from '../shared/database/faults.ts';
-import { checkSchema } from '../shared/database/migrate.ts';
-import { createPool } from '../shared/database/pool.ts';
-import { apiSchema } from '../shared/database/schema/api.ts';
 import { CodedError } from '../shared/errors.ts';
-import { createLog } from '../shared/log.ts';
+import { withApiDatabase } from './api-database.ts';
 import type { Command } from './command.ts';
 
 /** The first account: everything after it can be made through the API itself. */
 export const command: Command = {
   name: 'init',
-  summary: 'create an organisation with a service account, its access token and its credential',
+  summary: 'create an organisation for a public key that is there already; see also api init',
   options: [
     { name: 'organisation', summary: 'name of the organisation', required: true, kind: 'text' },
     {
@@ -39,21 +33,10 @@ export async function runInit(input: {
   readonly organisation: string;
   readonly credentialPublicKeyFile: string;
 }): Promise<CreatedOrganisation> {
-  const { database, log } = loadConfiguration(input.config, apiConfiguration);
   const credentialPublicKey = readPublicKey(input.credentialPublicKeyFile);
-  const pool = createPool(
-    database,
-    { applicationName: 'hsm-driver init', max: 1, durability: 'durable' },
-    createLog(log.level, { process: 'init' }),
+  return await withApiDatabase(input.config, 'init', (pool) =>
+    createOrganisation(pool, { name: input.organisation, credentialPublicKey }),
   );
-  try {
-    await checkSchema(pool, database, apiSchema);
-    return await createOrganisation(pool, { name: input.organisation, credentialPublicKey });
-  } catch (error) {
-    throw isUnreachable(error) ? unreachable(database, error) : error;
-  } finally {
-    await pool.end();
-  }
 }
 
 function readPublicKey(file: string): string {

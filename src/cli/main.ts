@@ -11,17 +11,28 @@ import type { Command, CommandInput, CommandOption } from './command.ts';
 const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   run: () => import('./run.ts'),
   api: () => import('./api.ts'),
+  'api init': () => import('./api-init.ts'),
+  'api service-account create': () => import('./service-account-create.ts'),
+  'api service-account list': () => import('./service-account-list.ts'),
+  'api service-account disable': () => import('./service-account-disable.ts'),
+  'api driver add': () => import('./driver-add.ts'),
+  'api driver list': () => import('./driver-list.ts'),
+  'api driver revoke': () => import('./driver-revoke.ts'),
+  status: () => import('./status.ts'),
   migrate: () => import('./migrate.ts'),
   init: () => import('./init.ts'),
   ceremony: () => import('./ceremony.ts'),
+  qualify: () => import('./qualify.ts'),
+  'pin clear': () => import('./pin.ts'),
 };
 
 process.exitCode = await main(process.argv.slice(2));
 
-async function main([name, ...rest]: readonly string[]): Promise<number> {
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+async function main(given: readonly string[]): Promise<number> {
+  const { name, rest } = split(given);
+  if (name === 'help' || (name === '' && (rest.length === 0 || rest[0] === '--help' || rest[0] === '-h'))) {
     process.stdout.write(await overview());
-    return name === undefined ? exitCodes.USAGE.code : exitCodes.OK.code;
+    return given.length === 0 ? exitCodes.USAGE.code : exitCodes.OK.code;
   }
   const load = commands[name];
   if (load === undefined)
@@ -43,6 +54,13 @@ async function main([name, ...rest]: readonly string[]): Promise<number> {
     if (error.code === 'INTERNAL' && error.cause instanceof Error) process.stderr.write(`${error.cause.stack}\n`);
     return exitCodes[catalogueEntry(error.code).exit ?? 'INTERNAL'].code;
   }
+}
+
+/** A command's name is all words before the first option: `api driver add --config FILE`. */
+function split(given: readonly string[]): { name: string; rest: readonly string[] } {
+  const option = given.findIndex((word) => word.startsWith('-'));
+  const end = option === -1 ? given.length : option;
+  return { name: given.slice(0, end).join(' '), rest: given.slice(end) };
 }
 
 function parse(command: Command, rest: readonly string[]): CommandInput | string {
@@ -74,7 +92,8 @@ function usage(problem: string): number {
 
 async function overview(): Promise<string> {
   const loaded = await Promise.all(Object.values(commands).map(async (load) => (await load()).command));
-  const lines = loaded.map((command) => `  ${command.name.padEnd(10)} ${command.summary}`);
+  const longest = Math.max(...loaded.map(({ name }) => name.length));
+  const lines = loaded.map((command) => `  ${command.name.padEnd(longest)} ${command.summary}`);
   const codes = Object.values(exitCodes).map(({ code, meaning }) => `  ${String(code).padEnd(10)} ${meaning}`);
   return `Usage: hsm-driver COMMAND --config FILE\n\nCommands:\n${lines.join('\n')}\n\nExit codes:\n${codes.join('\n')}\n`;
 }

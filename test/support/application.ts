@@ -1,3 +1,4 @@
+import { deepStrictEqual } from 'node:assert';
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,10 +7,13 @@ import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import type { Test } from 'tap';
 import { openAuthority } from '../../scripts/local/certificates.ts';
+import { routes } from '../../src/api/application/routes/index.ts';
 import { createApplicationServer } from '../../src/api/application/server.ts';
-import { insertKeys } from '../../src/api/keys.ts';
+import { createKeys, insertKeys } from '../../src/api/keys.ts';
 import { type CreatedOrganisation, createOrganisation } from '../../src/api/organisations.ts';
 import type { NewRequest, RequestQueue, RequestRow } from '../../src/api/queue/request.ts';
+import { createWebhookSecrets } from '../../src/api/webhooks/secrets.ts';
+import { createWebhookSender } from '../../src/api/webhooks/send.ts';
 import { apiConfiguration } from '../../src/shared/configuration/api.ts';
 import { type AttestedKey, attestationPublicKey } from '../../src/shared/crypto/attestation.ts';
 import { lengthPrefixed } from '../../src/shared/crypto/length-prefixed.ts';
@@ -69,16 +73,22 @@ export async function openApplication(t: Test): Promise<TestApplication> {
     holdMs: 1000,
   });
   const queue = handQueue();
+  const userActionSecret = Buffer.alloc(32, 7);
+  const keys = createKeys(pool, new Map([[keyStore, attestationPublicKey(attestationPoint)]]));
+  const webhookSender = createWebhookSender(configuration.webhooks);
   const server = createApplicationServer({
     configuration,
     pool,
     queue,
-    userActionSecret: Buffer.alloc(32, 7),
-    attestationKeys: new Map([[keyStore, attestationPublicKey(attestationPoint)]]),
+    userActionSecret,
+    keys,
+    webhookSecrets: createWebhookSecrets(userActionSecret),
+    webhookSender,
     log,
   });
   t.teardown(async () => {
     await server.close();
+    await webhookSender.close();
     await pool.end();
     rmSync(directory, { recursive: true, force: true });
   });
@@ -106,7 +116,7 @@ export async function openApplication(t: Test): Promise<TestApplication> {
 }
 
 /** As the HSM's attestation key signs; see src/shared/crypto/attestation.ts. */
-function attest(privateKey: KeyObject, key: AttestedKey): string {
+export function attest(privateKey: KeyObject, key: AttestedKey): string {
   const message = lengthPrefixed([
     'hsm-driver attestation v1',
     key.keyStore,
@@ -120,7 +130,7 @@ function attest(privateKey: KeyObject, key: AttestedKey): string {
   return sign('sha256', message, { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url');
 }
 
-function uncompressed(publicKey: KeyObject): string {
+export function uncompressed(publicKey: KeyObject): string {
   const { x = '', y = '' } = publicKey.export({ format: 'jwk' });
   return `04${Buffer.from(x, 'base64url').toString('hex')}${Buffer.from(y, 'base64url').toString('hex')}`;
 }
@@ -177,9 +187,9 @@ export interface TestAnswer {
 
 /** Calls without a user action. `payload` is sent as it is. */
 export async function call(
-  { server }: TestApplication,
+  { server }: Pick<TestApplication, 'server'>,
   account: Pick<TestAccount, 'authToken'> | undefined,
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH',
   url: string,
   payload?: string | Buffer,
   headers: Readonly<Record<string, string>> = {},
@@ -194,12 +204,22 @@ export async function call(
       ...headers,
     },
   });
-  return { status: answer.statusCode, headers: answer.headers, body: JSON.parse(answer.body) };
+  const body: unknown = JSON.parse(answer.body);
+  if (answer.statusCode === 200) requireDescribed(method, url, body);
+  return { status: answer.statusCode, headers: answer.headers, body };
+}
+
+/** What is answered is what the OpenAPI document says, no member more. */
+function requireDescribed(method: string, url: string, body: unknown): void {
+  const path = url.split('?')[0] ?? '';
+  const fits = (pattern: string): boolean => new RegExp(`^${pattern.replace(/:\w+/g, '[^/]+')}$`).test(path);
+  const route = routes.find(({ endpoint }) => endpoint.method === method && fits(endpoint.path));
+  if (route !== undefined) deepStrictEqual(route.endpoint.answer.parse(body), body);
 }
 
 /** Both calls that make a user action, as the SDK makes them. */
 export async function userAction(
-  application: TestApplication,
+  application: Pick<TestApplication, 'server'>,
   account: TestAccount,
   method: string,
   path: string,
@@ -235,7 +255,7 @@ export async function userAction(
 
 /** A whole signed call: three requests. */
 export async function signedCall(
-  application: TestApplication,
+  application: Pick<TestApplication, 'server'>,
   account: TestAccount,
   method: 'POST' | 'PUT' | 'DELETE',
   path: string,

@@ -1,12 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import type { Test } from 'tap';
 import { openDatabases } from '../../scripts/local/databases.ts';
 import { openSecrets } from '../../scripts/local/secrets.ts';
 import { type PostgresServer, startPostgres } from '../../scripts/setup/postgres.js';
 import type { DatabaseConfiguration } from '../../src/shared/configuration/sections.ts';
 import { migrate } from '../../src/shared/database/migrate.ts';
+import { connectionOptions } from '../../src/shared/database/pool.ts';
 import { apiSchema } from '../../src/shared/database/schema/api.ts';
 import { driverSchema } from '../../src/shared/database/schema/driver.ts';
 
@@ -15,6 +17,8 @@ export interface TestDatabases {
   readonly api: DatabaseConfiguration;
   readonly driver: DatabaseConfiguration;
   readonly server: PostgresServer;
+  /** One statement on the API’s database as the owner of its schema, who may do what the runtime role may not. */
+  asOwner(statement: string, values?: readonly unknown[]): Promise<void>;
   /** Stops the server and starts it again on the same port and data. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -35,6 +39,16 @@ export async function openTestDatabases(t: Test, { migrated = true } = {}): Prom
   return {
     ...databases,
     server,
+    async asOwner(statement, values = []) {
+      const options = { applicationName: 'test owner', durability: 'durable', role: 'owner' } as const;
+      const client = new pg.Client(connectionOptions(databases.api, options));
+      await client.connect();
+      try {
+        await client.query(statement, [...values]);
+      } finally {
+        await client.end();
+      }
+    },
     async restart() {
       server = await startPostgres({ dataDirectory, durable: false, port });
     },

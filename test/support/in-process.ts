@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { SlotConfiguration } from '../../src/shared/configuration/sections.ts';
-import { createLoginGuard } from '../../src/worker/hsm/login-guard.ts';
+import { admitLogin, createLoginGuard } from '../../src/worker/hsm/login-guard.ts';
 import { type Cryptoki, type Handle, loadModule } from '../../src/worker/hsm/module.ts';
 import { login, selectToken } from '../../src/worker/hsm/token.ts';
 import { openWorkbench, type Workbench } from '../../src/worker/hsm/workbench.ts';
@@ -26,5 +26,7 @@ export function logIn(cryptoki: Cryptoki, slot: SlotConfiguration): Handle {
 
 /** What a session thread works with. `cryptoki` may be a real one with some functions replaced. */
 export function bench(cryptoki: Cryptoki, store: Pick<SoftKeyStore, 'ceremony'>, slot: SlotConfiguration): Workbench {
-  return openWorkbench(cryptoki, { slot, ceremony: store.ceremony, guard: createLoginGuard() });
+  const guard = createLoginGuard();
+  admitLogin(guard, Buffer.from(readFileSync(slot.pinFile, 'utf8').trim()));
+  return openWorkbench(cryptoki, { slot, ceremony: store.ceremony, guard });
 }

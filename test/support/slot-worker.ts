@@ -10,7 +10,7 @@ import { createApiClient } from '../../src/worker/api-client.ts';
 import { createApiTransport } from '../../src/worker/api-transport.ts';
 import { createDriverDatabase } from '../../src/worker/database.ts';
 import { createSlotState } from '../../src/worker/slot-state.ts';
-import { startWork } from '../../src/worker/start-work.ts';
+import { startWork, type WorkFacts, type Working } from '../../src/worker/start-work.ts';
 import type { TestCertificates } from './certificates.ts';
 import type { Offer, ScriptedApi } from './scripted-api.ts';
 import { createSoftwareHsm, type SoftwareHsm } from './software-hsm.ts';
@@ -29,6 +29,10 @@ export interface SlotWorker {
   readonly state: string;
   /** Log lines, newest last. */
   readonly log: Record<string, unknown>[];
+  /** Device faults that its siblings would hear of. */
+  readonly told: CodedError[];
+  report(): WorkFacts;
+  deviceSuspect(): void;
   stop(): Promise<boolean>;
 }
 
@@ -41,6 +45,7 @@ export interface SlotWorkerOptions {
   readonly node?: string;
   readonly hsm?: SoftwareHsm;
   readonly threads?: number;
+  readonly keepAliveMs?: number;
 }
 
 /** All of a worker but its process and its HSM: transport, polling, jobs, journal and reports, in this process. */
@@ -63,7 +68,10 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
   const state = createSlotState(log);
   state.to('probing');
   const instance = randomUUID();
-  const worker: SlotWorker = {
+  const worker: SlotWorker & { work?: Working } = {
+    told: [],
+    report: () => worker.work?.facts() as WorkFacts,
+    deviceSuspect: () => worker.work?.deviceSuspect(),
     instance,
     hsm,
     pool,
@@ -77,10 +85,13 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
       return releasers.release();
     },
   };
-  startWork({
+  worker.work = startWork({
     keyStore,
     writer: { slot: `slot-${node}`, instance, masterKeyId: 'mk-test' },
     threads: options.threads ?? 2,
+    keepAliveMs: options.keepAliveMs ?? 30_000,
+    integrityKeyId: 'ik-test',
+    onDeviceFault: (error) => void worker.told.push(error),
     hsm,
     api: createApiClient(transport, { instance, slot: `slot-${node}`, capabilities: [...hsm.capabilities] }),
     database: createDriverDatabase(pool, configuration, log),

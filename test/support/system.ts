@@ -4,17 +4,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DfnsApiClient } from '@dfns/sdk';
 import { AsymmetricKeySigner } from '@dfns/sdk-keysigner';
-import type { Test } from 'tap';
+import type { Adjustments } from '../../scripts/local/installation.ts';
 import { repository } from '../../scripts/local/places.ts';
 import { type LocalSystem, startSystem } from '../../scripts/local/system.ts';
 import { createReleasers } from '../../src/shared/releasers.ts';
+import type { Cleanup } from './soft-token.ts';
 
 export interface TestSystem extends LocalSystem {
   readonly sdk: DfnsApiClient;
 }
 
+/** tap's `t`, or what else notices that something could not be stopped. */
+export interface SystemUser extends Cleanup {
+  fail(message: string): unknown;
+}
+
 /** What `npm start` runs, in a directory of the test's own, with an SDK client; gone at the test's end. */
-export async function openSystem(t: Test): Promise<TestSystem> {
+export async function openSystem(t: SystemUser, adjust: Adjustments = {}): Promise<TestSystem> {
   const directory = mkdtempSync(join(tmpdir(), 'hsm-signing-system-'));
   const releasers = createReleasers((what, error) => t.fail(`${what} did not stop: ${(error as Error).message}`));
   t.teardown(async () => {
@@ -25,7 +31,7 @@ export async function openSystem(t: Test): Promise<TestSystem> {
     module: string;
   };
   const ports = { application: 0, driver: 0 };
-  const system = await startSystem({ directory, module, ports, durable: false, say: () => {}, releasers });
+  const system = await startSystem({ directory, module, ports, durable: false, adjust, say: () => {}, releasers });
   // What NODE_EXTRA_CA_CERTS does for a process; the SDK has no option of its own.
   globalAgent.options.ca = readFileSync(system.client.caFile);
   const { baseUrl, orgId, authToken, credentialId, privateKeyPem } = system.client;

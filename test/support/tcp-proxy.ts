@@ -1,24 +1,31 @@
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Socket } from 'node:net';
-import type { Test } from 'tap';
+import type { Cleanup } from './soft-token.ts';
 
 /** A wire between two processes that a test can cut while something is on it. */
 export interface TcpProxy {
   readonly port: number;
   /** Breaks all connections; new ones work again. */
   cut(): void;
+  /** From now on nothing passes and nobody is told: packets vanish, as with a host that is powered off. */
+  freeze(): void;
+  /** What was held up passes again. */
+  thaw(): void;
 }
 
-export async function openTcpProxy(t: Test, targetPort: number): Promise<TcpProxy> {
+/** @param target a port of 127.0.0.1; a function is asked for each connection. */
+export async function openTcpProxy(t: Cleanup, target: number | (() => number)): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
+  let frozen = false;
   const server = createServer((near) => {
-    const far = connect(targetPort, '127.0.0.1');
+    const far = connect(typeof target === 'number' ? target : target(), '127.0.0.1');
     for (const [from, to] of [
       [near, far],
       [far, near],
     ] as const) {
       sockets.add(from);
       from.pipe(to);
+      if (frozen) from.pause();
       from.on('error', () => to.destroy());
       from.on('close', () => {
         sockets.delete(from);
@@ -30,9 +37,17 @@ export async function openTcpProxy(t: Test, targetPort: number): Promise<TcpProx
   const cut = (): void => {
     for (const socket of sockets) socket.destroy();
   };
+  const freeze = (): void => {
+    frozen = true;
+    for (const socket of sockets) socket.pause();
+  };
+  const thaw = (): void => {
+    frozen = false;
+    for (const socket of sockets) socket.resume();
+  };
   t.teardown(() => {
     cut();
     server.close();
   });
-  return { port: (server.address() as AddressInfo).port, cut };
+  return { port: (server.address() as AddressInfo).port, cut, freeze, thaw };
 }

@@ -30,10 +30,20 @@ export class DetailedError extends CodedError {
 }
 
 /** Seconds after which a caller may try again. */
-const retryAfter: Partial<Record<ErrorCode, number>> = { NO_SIGNER_READY: 5, DATABASE_UNREACHABLE: 5, API_STOPPING: 1 };
+const retryAfter: Partial<Record<ErrorCode, number>> = {
+  NO_SIGNER_READY: 5,
+  DATABASE_UNREACHABLE: 5,
+  API_STOPPING: 1,
+  TOO_MANY_OPEN_REQUESTS: 1,
+  // After a second there is a call to be had: rates are at least one a second.
+  RATE_LIMITED: 1,
+};
 
 /** Their detail names hosts, rows or causes: for the log only. */
 const silent: readonly ErrorCode[] = ['INTERNAL', 'DATABASE_UNREACHABLE'];
+
+/** Their detail is the sentence of the Dfns API, whole. */
+const wholeSentence: readonly ErrorCode[] = ['NOT_PERMITTED'];
 
 /** Anything thrown while a request is answered, as an error of the catalogue. */
 export function requestError(thrown: unknown): CodedError {
@@ -52,7 +62,7 @@ export function errorAnswer(error: CodedError): ErrorAnswer {
   const entry = catalogueEntry(error.code);
   const shown = entry.status === undefined ? 'INTERNAL' : error.code;
   const { what, status = 500 } = catalogueEntry(shown);
-  const message = error.detail === '' || silent.includes(shown) ? what : `${what.replace(/\.$/, '')}: ${error.detail}`;
+  const message = messageOf(shown, what, error.detail);
   const details = { code: shown, ...(error instanceof DetailedError ? error.details : {}) };
   const seconds = retryAfter[shown];
   return {
@@ -60,4 +70,9 @@ export function errorAnswer(error: CodedError): ErrorAnswer {
     headers: seconds === undefined ? {} : { 'retry-after': String(seconds) },
     body: { error: { id: randomUUID(), status, message, details }, message },
   };
+}
+
+function messageOf(code: ErrorCode, what: string, detail: string): string {
+  if (detail === '' || silent.includes(code)) return what;
+  return wholeSentence.includes(code) ? detail : `${what.replace(/\.$/, '')}: ${detail}`;
 }

@@ -1,113 +1,218 @@
-import type { KeyObject } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type pg from 'pg';
+import type { z } from 'zod';
 import type { ApiConfiguration } from '../../shared/configuration/api.ts';
-import { authenticate } from '../authentication/bearer-token.ts';
+import { inTransaction } from '../../shared/database/transaction.ts';
+import { CodedError } from '../../shared/errors.ts';
+import { recordAuditEvent } from '../audit/audit-events.ts';
+import { authenticate, type Caller } from '../authentication/bearer-token.ts';
+import type { CredentialRegistrations } from '../authentication/credential-registration.ts';
+import type { RateLimit } from '../authentication/rate-limit.ts';
 import { possiblePayloads } from '../authentication/signed-payload.ts';
 import type { CheckedUserAction, UserActions } from '../authentication/user-action.ts';
+import type { Keys } from '../keys.ts';
+import type { Allowed, Operation } from '../permissions/operations.ts';
 import type { Requester, RequestQueue } from '../queue/request.ts';
-import { type JsonBody, noBody } from './json-body.ts';
+import type { WebhookSecrets } from '../webhooks/secrets.ts';
+import type { WebhookSender } from '../webhooks/send.ts';
+import { conforming, type JsonBody, noBody } from './json-body.ts';
 
 /** What the routes work with. */
 export interface RouteTools {
   readonly configuration: ApiConfiguration;
+  /** Durable: what is answered is on disk. */
   readonly pool: pg.Pool;
+  readonly keys: Keys;
   readonly queue: RequestQueue;
   readonly userActions: UserActions;
-  /** Pinned attestation public keys by key store. */
-  readonly attestationKeys: ReadonlyMap<string, KeyObject>;
+  readonly credentialRegistrations: CredentialRegistrations;
+  readonly rateLimit: RateLimit;
+  readonly webhookSecrets: WebhookSecrets;
+  readonly webhookSender: WebhookSender;
 }
 
-export interface Call<Body> {
+export interface Call<Body, Query> {
   readonly requester: Requester;
   /** The URL's pathname as it was written. */
   readonly path: string;
   readonly parameters: Readonly<Record<string, string>>;
+  readonly query: Query;
   readonly body: Body;
+  /** The body as it was sent, for echoes and fingerprints. */
+  readonly sent: unknown;
+  readonly allowed: Allowed;
+  /** For what a call needs beside its endpoint's permission. @throws NOT_PERMITTED */
+  readonly requirePermission: (operation: string) => void;
 }
 
-interface Endpoint<Body> {
+/** What is known of a call without making it: docs/openapi is printed from these. */
+export interface Endpoint<Body, Query> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** With `:name` for parameters. */
   readonly path: string;
-  /** @throws CodedError for a body that is not valid. */
-  readonly readBody: (value: unknown) => Body;
+  readonly summary: string;
+  /** Undefined: every account may. */
+  readonly permission: Operation | undefined;
+  /** Undefined: whatever was sent (SDKs send `{}` with DELETE) is not looked at. */
+  readonly body?: z.ZodType<Body>;
+  /** Refuses, before the schema, what the Dfns API knows and this one does not. @throws UNSUPPORTED */
+  readonly refuse?: (sent: unknown) => void;
+  readonly query?: z.ZodType<Query>;
+  readonly answer: z.ZodType;
 }
 
-/** A call that only needs the bearer token. */
-export interface PlainRoute<Body> extends Endpoint<Body> {
-  readonly answer: (call: Call<Body>) => Promise<object>;
+/** A call that changes nothing, or needs no user action for it: the bearer token is enough. */
+export interface PlainEndpoint<Body, Query> extends Endpoint<Body, Query> {
+  readonly respond: (call: Call<Body, Query>, tools: RouteTools) => Promise<object>;
 }
 
-/** A call that changes something: the caller's credential must have signed it. */
-export interface SignedRoute<Body> extends Endpoint<Body> {
-  readonly answer: (call: Call<Body>, userAction: CheckedUserAction) => Promise<object>;
+/** A call that the caller's credential signed, and whose effect is a request in the queue: that consumes the user action. */
+export interface QueuedEndpoint<Body, Query> extends Endpoint<Body, Query> {
+  readonly respond: (call: Call<Body, Query>, userAction: CheckedUserAction, tools: RouteTools) => Promise<object>;
 }
 
-/** A route as the server knows it; each file of routes/ makes one. */
-export type Route = (server: FastifyInstance) => void;
-
-export function plainRoute<Body>(tools: RouteTools, { method, path, readBody, answer }: PlainRoute<Body>): Route {
-  return (server) => {
-    server.route({
-      method,
-      url: path,
-      ...authentication(tools.pool),
-      handler: async (request) => await answer(call(request, readBody(bodyOf(request).value))),
-    });
-  };
+export interface Change {
+  /** Id of what was made or changed, for the audit. */
+  readonly effect: string;
+  /** The answer, or how it is found once the change is on disk. */
+  readonly answer: object | (() => Promise<object>);
 }
 
-/** In this order: who calls, is the body valid, was exactly this request signed. */
-export function signedRoute<Body>(tools: RouteTools, { method, path, readBody, answer }: SignedRoute<Body>): Route {
-  return (server) => {
-    server.route({
-      method,
-      url: path,
-      ...authentication(tools.pool),
-      handler: async (request) => {
-        const { text, value } = bodyOf(request);
-        const received = call(request, readBody(value));
-        const token = request.headers['x-dfns-useraction'];
-        const userAction = tools.userActions.check(received.requester, typeof token === 'string' ? token : undefined, {
-          method,
-          path: received.path,
-          payloads: possiblePayloads(text, value),
-        });
-        return await answer(received, userAction);
-      },
-    });
-  };
+/** A call that the caller's credential signed, and whose effect is in one transaction with its audit row. */
+export interface ChangingEndpoint<Body, Query> extends Endpoint<Body, Query> {
+  readonly change: (call: Call<Body, Query>, client: pg.ClientBase, tools: RouteTools) => Promise<Change>;
 }
 
-/** For routes without a body; whatever was sent (SDKs send `{}` with DELETE) is not looked at. */
-export function ignoreBody(): undefined {
-  return undefined;
+/** A route as the server knows it; the files of routes/ make them. */
+export interface Route {
+  readonly endpoint: Endpoint<unknown, unknown>;
+  /** Whether the call needs a user action. */
+  readonly signed: boolean;
+  readonly register: (server: FastifyInstance, tools: RouteTools) => void;
 }
 
-const requesterName = 'requester';
-
-/** Once per server, before its routes. */
-export function prepareRequests(server: FastifyInstance): void {
-  server.decorateRequest(requesterName, null);
+export function plainRoute<Body = undefined, Query = undefined>(endpoint: PlainEndpoint<Body, Query>): Route {
+  return route(endpoint, false, (tools) => async (request) => {
+    return await endpoint.respond(readCall(endpoint, request), tools);
+  });
 }
 
-/** Before the body is read: who may not call cannot make this process keep a megabyte. */
-function authentication(pool: pg.Pool) {
+export function queuedRoute<Body = undefined, Query = undefined>(endpoint: QueuedEndpoint<Body, Query>): Route {
+  return route(endpoint, true, (tools) => async (request) => {
+    const call = readCall(endpoint, request);
+    return await endpoint.respond(call, checkUserAction(tools, request, call), tools);
+  });
+}
+
+export function changingRoute<Body = undefined, Query = undefined>(endpoint: ChangingEndpoint<Body, Query>): Route {
+  return route(endpoint, true, (tools) => async (request) => {
+    const call = readCall(endpoint, request);
+    const { answer } = await changeOnce(tools, call, checkUserAction(tools, request, call), (client) =>
+      endpoint.change(call, client, tools),
+    );
+    return typeof answer === 'function' ? await answer() : answer;
+  });
+}
+
+/**
+ * One transaction: the change, and the audit row that consumes the user action. A second use finds the row and undoes
+ * what it did.
+ * @throws USER_ACTION_USED
+ */
+export async function changeOnce(
+  { pool }: RouteTools,
+  { requester }: Pick<Call<unknown, unknown>, 'requester'>,
+  userAction: CheckedUserAction,
+  work: (client: pg.ClientBase) => Promise<Change>,
+): Promise<Change> {
+  return await inTransaction(pool, async (client) => {
+    const change = await work(client);
+    await recordAuditEvent(client, requester, userAction, change.effect);
+    return change;
+  });
+}
+
+function route<Body, Query>(
+  endpoint: Endpoint<Body, Query>,
+  signed: boolean,
+  handlerOf: (tools: RouteTools) => (request: FastifyRequest) => Promise<object>,
+): Route {
+  const { method, path: url } = endpoint;
   return {
-    onRequest: async (request: FastifyRequest): Promise<void> => {
-      request.setDecorator(requesterName, await authenticate(pool, request.headers.authorization));
+    endpoint: endpoint as Endpoint<unknown, unknown>,
+    signed,
+    register(server, tools) {
+      server.route({ method, url, onRequest: admission(tools, endpoint.permission), handler: handlerOf(tools) });
     },
   };
 }
 
-function call<Body>(request: FastifyRequest, body: Body): Call<Body> {
-  return {
-    requester: request.getDecorator<Requester>(requesterName),
-    path: pathname(request),
-    parameters: request.params as Record<string, string>,
-    body,
+const callerName = 'caller';
+
+/** Once per server, before its routes. */
+export function prepareRequests(server: FastifyInstance): void {
+  server.decorateRequest(callerName, null);
+}
+
+/** Before the body is read: who may not call cannot make this process keep a megabyte. */
+function admission({ pool, rateLimit }: RouteTools, permission: Operation | undefined) {
+  return async (request: FastifyRequest): Promise<void> => {
+    const caller = await authenticate(pool, rateLimit, request.headers.authorization);
+    if (permission !== undefined) requirePermission(caller, permission);
+    request.setDecorator(callerName, caller);
   };
+}
+
+function requirePermission({ requester, allowed }: Caller, operation: string): void {
+  if (allowed.has(operation)) return;
+  // The sentence of the Dfns API, whole.
+  throw new CodedError(
+    'NOT_PERMITTED',
+    `CustomerEmployee ${requester.serviceAccount} is not authorized to perform operation (${operation})`,
+  );
+}
+
+/** In this order: who calls and may it (before this), what is asked, is that valid; then, was exactly this signed. */
+function readCall<Body, Query>(endpoint: Endpoint<Body, Query>, request: FastifyRequest): Call<Body, Query> {
+  const caller = request.getDecorator<Caller>(callerName);
+  const parameters = request.params as Record<string, string>;
+  // No id looks otherwise; and some of what does cannot even be asked of the database.
+  const strange = Object.values(parameters).find((value) => !/^[\x21-\x7e]{1,100}$/.test(value));
+  if (strange !== undefined) throw new CodedError('NOT_FOUND', 'no id looks like this');
+  const query = endpoint.query === undefined ? undefined : conforming(endpoint.query, storable(request.query));
+  const { value: sent } = bodyOf(request);
+  if (endpoint.body !== undefined) endpoint.refuse?.(sent);
+  const body = endpoint.body === undefined ? undefined : conforming(endpoint.body, sent);
+  return {
+    requester: caller.requester,
+    allowed: caller.allowed,
+    path: pathname(request),
+    parameters,
+    query: query as Query,
+    body: body as Body,
+    sent,
+    requirePermission: (operation) => requirePermission(caller, operation),
+  };
+}
+
+/** PostgreSQL keeps no NUL. */
+function storable(query: unknown): unknown {
+  if (JSON.stringify(query).includes('\\u0000')) throw new CodedError('BAD_REQUEST', 'the query holds NUL');
+  return query;
+}
+
+function checkUserAction(
+  { userActions }: RouteTools,
+  request: FastifyRequest,
+  { requester, path }: Pick<Call<unknown, unknown>, 'requester' | 'path'>,
+): CheckedUserAction {
+  const { text, value } = bodyOf(request);
+  const token = request.headers['x-dfns-useraction'];
+  return userActions.check(requester, typeof token === 'string' ? token : undefined, {
+    method: request.method,
+    path,
+    payloads: possiblePayloads(text, value),
+  });
 }
 
 function pathname(request: FastifyRequest): string {

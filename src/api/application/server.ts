@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type pg from 'pg';
@@ -6,8 +5,14 @@ import type { ApiConfiguration } from '../../shared/configuration/api.ts';
 import { readSecretFile } from '../../shared/configuration/secret-file.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import { createCredentialRegistrations } from '../authentication/credential-registration.ts';
+import { createRateLimit } from '../authentication/rate-limit.ts';
 import { createUserActions } from '../authentication/user-action.ts';
+import type { Keys } from '../keys.ts';
+import { applicationDocument } from '../openapi/application-document.ts';
 import type { RequestQueue } from '../queue/request.ts';
+import type { WebhookSecrets } from '../webhooks/secrets.ts';
+import type { WebhookSender } from '../webhooks/send.ts';
 import { refuseMalformedRequest } from './client-error.ts';
 import { errorAnswer, requestError } from './error-answer.ts';
 import { readJsonBody } from './json-body.ts';
@@ -27,8 +32,9 @@ export interface ApplicationServerOptions {
   readonly queue: RequestQueue;
   /** 32 bytes or more, the same for all API processes. */
   readonly userActionSecret: Buffer;
-  /** Pinned attestation public keys by key store. */
-  readonly attestationKeys: ReadonlyMap<string, KeyObject>;
+  readonly keys: Keys;
+  readonly webhookSecrets: WebhookSecrets;
+  readonly webhookSender: WebhookSender;
   readonly log: Log;
   /** Unix ms. */
   readonly now?: () => number;
@@ -40,13 +46,17 @@ export interface ApplicationServerOptions {
  * @throws CONFIG_INVALID, SECRET_FILE_* for the TLS files.
  */
 export function createApplicationServer(options: ApplicationServerOptions): FastifyInstance {
-  const { configuration, pool, queue, attestationKeys, log } = options;
+  const { configuration, pool, queue, keys, webhookSecrets, webhookSender, log } = options;
   const tools: RouteTools = {
     configuration,
     pool,
     queue,
-    attestationKeys,
+    keys,
     userActions: createUserActions(options.userActionSecret, options.now),
+    credentialRegistrations: createCredentialRegistrations(options.userActionSecret, options.now),
+    rateLimit: createRateLimit(configuration.rateLimit),
+    webhookSecrets,
+    webhookSender,
   };
   const server = fastify({
     https: tlsOptions(configuration.application),
@@ -85,8 +95,18 @@ export function createApplicationServer(options: ApplicationServerOptions): Fast
     answerError(error, request, reply, log);
   });
   prepareRequests(server);
-  for (const route of routes(tools)) route(server);
+  for (const route of routes) route.register(server, tools);
+  serveDocument(server);
   return server;
+}
+
+/** GET /openapi.json: for everybody, there is nothing of this installation in it. */
+function serveDocument(server: FastifyInstance): void {
+  const document = JSON.stringify(applicationDocument(routes));
+  server.get('/openapi.json', async (_request, reply) => {
+    reply.type('application/json; charset=utf-8');
+    return document;
+  });
 }
 
 /** What still arrives on open connections while this process stops goes to another one; what is held is finished. */

@@ -1,22 +1,34 @@
-import type { JoinedSignatures } from '../../shared/chains/answer-signature.ts';
+import { z } from 'zod';
 import { joinSignatures } from '../../shared/chains/index.ts';
 import { CodedError, catalogue, catalogueEntry, type ErrorCode } from '../../shared/errors.ts';
 import type { RequestRow } from '../queue/request.ts';
+import { date } from './answer-fields.ts';
+
+const signature = z.object({
+  r: z.string().describe('0x and 64 hex digits'),
+  s: z.string().describe('0x and 64 hex digits; low for ECDSA'),
+  recid: z.number().optional().describe('0 or 1; secp256k1 only'),
+  encoded: z.string().optional().describe('As the chain writes it, where the request names a chain'),
+});
 
 /** A signature request as applications see it (contract of the Dfns API, section 5.3); absent members are left out. */
-export interface SignatureAnswer extends Partial<JoinedSignatures> {
-  readonly id: string;
-  readonly keyId: string;
-  readonly requester: { readonly userId: string; readonly tokenId: string };
-  readonly requestBody: unknown;
-  readonly status: 'Executing' | 'Signed' | 'Failed';
-  readonly reason?: string;
-  readonly network?: string;
-  readonly externalId?: string;
-  /** ISO 8601, UTC, ms. */
-  readonly dateRequested: string;
-  readonly dateSigned?: string;
-}
+export const signatureSchema = z.object({
+  id: z.string(),
+  keyId: z.string(),
+  walletId: z.string().optional().describe('Where a wallet signed'),
+  network: z.string().optional(),
+  requester: z.object({ userId: z.string(), tokenId: z.string() }),
+  requestBody: z.unknown().describe('The body of the request, as it was sent'),
+  status: z.enum(['Executing', 'Signed', 'Failed']),
+  reason: z.string().optional(),
+  signature: signature.optional(),
+  signatures: z.array(signature).optional().describe('Only where there are several, e.g. one per input'),
+  signedData: z.string().optional().describe('The signed transaction, 0x hex'),
+  externalId: z.string().optional(),
+  dateRequested: date,
+  dateSigned: date.optional(),
+});
+export type SignatureAnswer = z.infer<typeof signatureSchema>;
 
 /**
  * From the row alone, so that every process answers the same.
@@ -26,6 +38,7 @@ export function signatureAnswer(row: RequestRow, publicKey: string): SignatureAn
   return {
     id: row.id,
     keyId: row.keyId,
+    ...(row.walletId === undefined ? {} : { walletId: row.walletId }),
     requester: { userId: row.requester.serviceAccount, tokenId: row.requester.accessToken },
     requestBody: row.body,
     ...outcomeOf(row, publicKey),
@@ -42,19 +55,22 @@ export function failureReason({ errorCode, errorMessage }: RequestRow): string {
   return errorMessage ?? errorCode ?? 'unknown';
 }
 
-type Outcome = Pick<SignatureAnswer, 'status' | 'reason' | 'dateSigned'> & Partial<JoinedSignatures>;
+type Outcome = Pick<SignatureAnswer, 'status' | 'reason' | 'dateSigned' | 'signature' | 'signatures' | 'signedData'>;
 
 function outcomeOf(row: RequestRow, publicKey: string): Outcome {
   switch (row.state) {
     case 'queued':
     case 'leased':
       return { status: 'Executing' };
-    case 'signed':
+    case 'signed': {
+      const { signatures, ...joined } = joinSignatures(row.format, row.signatures ?? [], publicKey);
       return {
         status: 'Signed',
-        ...joinSignatures(row.format, row.signatures ?? [], publicKey),
+        ...joined,
+        ...(signatures === undefined ? {} : { signatures: [...signatures] }),
         ...(row.doneAt === undefined ? {} : { dateSigned: row.doneAt.toISOString() }),
       };
+    }
     case 'failed':
       return { status: 'Failed', reason: failureReason(row) };
     case 'made':

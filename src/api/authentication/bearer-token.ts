@@ -1,7 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { CodedError } from '../../shared/errors.ts';
+import { type Allowed, allowed } from '../permissions/operations.ts';
 import type { Requester } from '../queue/request.ts';
+import type { RateLimit } from './rate-limit.ts';
 
 /**
  * Bearer tokens of service accounts. They look like a JWT, because the SDK's `orgId` option reads the organisation from
@@ -36,25 +38,57 @@ export function bearerTokenHash(token: string): Buffer {
   return createHash('sha256').update(token, 'utf8').digest();
 }
 
-/**
- * Who calls. The lookup by hash takes the same time for every wrong token.
- * @param header the Authorization header.
- * @throws NOT_AUTHENTICATED, without saying why.
- */
-export async function authenticate(pool: pg.Pool, header: string | undefined): Promise<Requester> {
-  const token = header !== undefined && header.length <= longestHeader ? scheme.exec(header)?.[1] : undefined;
-  const requester = token === undefined ? undefined : await findRequester(pool, bearerTokenHash(token));
-  if (requester === undefined) throw new CodedError('NOT_AUTHENTICATED', '');
-  return requester;
+/** Who calls, and what the account may do. */
+export interface Caller {
+  readonly requester: Requester;
+  readonly allowed: Allowed;
 }
 
-async function findRequester(pool: pg.Pool, tokenHash: Buffer): Promise<Requester | undefined> {
-  const { rows } = await pool.query<{ organisation: string; service_account: string; access_token: string }>(
-    `select account.organisation, account.id as service_account, token.id as access_token
+/**
+ * The lookup by hash takes the same time for every wrong token.
+ * @param header the Authorization header.
+ * @param limit counts the call before the database is asked.
+ * @throws NOT_AUTHENTICATED, without saying why; RATE_LIMITED
+ */
+export async function authenticate(pool: pg.Pool, limit: RateLimit, header: string | undefined): Promise<Caller> {
+  const token = header !== undefined && header.length <= longestHeader ? scheme.exec(header)?.[1] : undefined;
+  if (token === undefined) throw new CodedError('NOT_AUTHENTICATED', '');
+  const hash = bearerTokenHash(token);
+  limit.take(hash.toString('base64'));
+  const caller = await findCaller(pool, hash);
+  if (caller === undefined) throw new CodedError('NOT_AUTHENTICATED', '');
+  return caller;
+}
+
+interface CallerRecord {
+  readonly organisation: string;
+  readonly service_account: string;
+  readonly access_token: string;
+  readonly assigned: string[];
+  readonly own: string[];
+}
+
+async function findCaller(pool: pg.Pool, tokenHash: Buffer): Promise<Caller | undefined> {
+  const { rows } = await pool.query<CallerRecord>(
+    `select account.organisation, account.id as service_account, token.id as access_token,
+       array(select permission from permission_assignment where service_account = account.id) as assigned,
+       array(select unnest(permission.operations)
+         from permission_assignment assignment join permission on permission.id = assignment.permission
+         where assignment.service_account = account.id and permission.organisation = account.organisation
+           and not permission.archived) as own
      from access_token token join service_account account on account.id = token.service_account
      where token.token_sha256 = $1 and token.active and token.expires_at > now() and account.active`,
     [tokenHash],
   );
   const row = rows[0];
-  return row && { organisation: row.organisation, serviceAccount: row.service_account, accessToken: row.access_token };
+  return (
+    row && {
+      requester: {
+        organisation: row.organisation,
+        serviceAccount: row.service_account,
+        accessToken: row.access_token,
+      },
+      allowed: allowed(row.assigned, row.own),
+    }
+  );
 }

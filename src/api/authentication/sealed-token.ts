@@ -6,7 +6,7 @@ import { lengthPrefixed } from '../../shared/crypto/length-prefixed.ts';
  * can read what another one wrote. The purpose is part of what is authenticated: a token of one purpose is never taken
  * for another.
  */
-export type SealPurpose = 'challenge identifier' | 'user action';
+export type SealPurpose = 'challenge identifier' | 'user action' | 'credential registration';
 
 export function seal(secret: Buffer, purpose: SealPurpose, claims: unknown): string {
   const content = Buffer.from(JSON.stringify(claims), 'utf8');

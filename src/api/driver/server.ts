@@ -8,9 +8,11 @@ import { isUnreachable } from '../../shared/database/faults.ts';
 import { leaseCall, outcomesCall, releaseCall } from '../../shared/driver-protocol.ts';
 import { asCodedError, CodedError, catalogueEntry } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import { driverDocument } from '../openapi/driver-document.ts';
 import type { DriverQueue } from '../queue/driver-side.ts';
 import type { DriverNode } from '../queue/lease.ts';
 import { createIdentify } from './client-identity.ts';
+import type { DriverList } from './driver-list.ts';
 
 const keepAliveMs = 75_000;
 /** A lease answer or a report of 256 requests with 256 digests each is far below this. */
@@ -19,13 +21,14 @@ const bodyLimitBytes = 16 * 1024 * 1024;
 export interface DriverServerOptions {
   readonly configuration: ApiConfiguration;
   readonly queue: DriverQueue;
+  readonly drivers: DriverList;
   readonly log: Log;
 }
 
 /** The driver protocol's listener: HTTPS/1.1 with mutual TLS, apart from the applications' port. */
-export function createDriverServer({ configuration, queue, log }: DriverServerOptions): FastifyInstance {
+export function createDriverServer({ configuration, queue, drivers, log }: DriverServerOptions): FastifyInstance {
   const { driver } = configuration;
-  const identify = createIdentify(driver.nodes);
+  const identify = createIdentify(drivers);
   const server = fastify({
     https: {
       cert: readFileSync(driver.certificateFile),
@@ -64,6 +67,12 @@ export function createDriverServer({ configuration, queue, log }: DriverServerOp
   server.post('/driver/v1/release', async (request) => {
     await queue.release(caller(request), parse(releaseCall, request.body).instance);
     return {};
+  });
+
+  const document = JSON.stringify(driverDocument());
+  server.get('/openapi.json', async (_request, reply) => {
+    reply.type('application/json; charset=utf-8');
+    return document;
   });
 
   server.setNotFoundHandler((request) => {

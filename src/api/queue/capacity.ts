@@ -4,6 +4,12 @@ import { type Capability, capability, type KeyType, type RequestKind } from '../
 
 /** A new request is refused when no capable slot was ready for this long: longer than any failover takes. */
 const graceMs = 10_000;
+/**
+ * Drivers cannot have been seen while no process of the API, or no database, was there to see them. After such a gap the
+ * last ones that were seen have `graceMs` to come back before anything is refused for want of them.
+ */
+const gapMs = 5_000;
+const longestOutageMs = 600_000;
 
 /**
  * Which key stores can do what, from the instances seen lately, and how long the first in line waits. Read once a
@@ -13,15 +19,21 @@ const graceMs = 10_000;
 export function createCapacity(pool: pg.Pool, holdMs: number) {
   let waitsMs = new Map<string, number>();
   let able = new Set<string>();
+  let watchingSinceMs = 0;
+  let refreshedMs = Number.NEGATIVE_INFINITY;
   const word = (keyStore: string, what: string): string => `${keyStore} ${what}`;
 
   return {
     async refresh(): Promise<void> {
+      const nowMs = performance.now();
+      if (nowMs - refreshedMs > gapMs) watchingSinceMs = nowMs;
+      const lookBackMs = nowMs - watchingSinceMs < graceMs ? longestOutageMs : graceMs;
       const { rows } = await pool.query<{ key_store: string; capability: string }>(
         `select distinct key_store, unnest(capabilities) as capability from driver_instance
          where ended_at is null and seen_at > now() - $1 * interval '1 millisecond'`,
-        [graceMs],
+        [lookBackMs],
       );
+      refreshedMs = performance.now();
       able = new Set(rows.map((row) => word(row.key_store, row.capability)));
       waitsMs = await readWaits(pool, word);
     },

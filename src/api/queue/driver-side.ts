@@ -20,7 +20,7 @@ export interface DriverQueue {
   lease(node: DriverNode, call: LeaseCall, gone: AbortSignal): Promise<readonly LeasedRequest[]>;
   outcomes(node: DriverNode, call: OutcomesCall): Promise<OutcomesAnswer>;
   release(node: DriverNode, instance: string): Promise<void>;
-  /** Answers every waiting lease call with nothing, now and from now on: this process stops. */
+  /** Answers every waiting lease call with what there is, now and from now on, without waiting: this process stops. */
   dismissDrivers(): void;
 }
 

@@ -5,6 +5,7 @@ import type { Acknowledgement, Outcome, OutcomesCall, Signature } from '../../sh
 import { CodedError } from '../../shared/errors.ts';
 import type { KeyType } from '../../shared/keys.ts';
 import { insertKeys, type NewKey } from '../keys.ts';
+import { completeWallets } from '../wallets/complete-wallets.ts';
 import { maxAttempts } from './expiry.ts';
 import { type Effect, judge } from './judge.ts';
 import type { DriverNode } from './lease.ts';
@@ -175,7 +176,10 @@ async function applyEffects(
         throw new Error(`unknown effect: ${effect satisfies never}`);
     }
   }
-  if (newKeys.length > 0) await insertKeys(client, newKeys);
+  if (newKeys.length > 0) {
+    await insertKeys(client, newKeys);
+    await completeWallets(client, newKeys);
+  }
   return updates.length === 0 ? [] : await updateRows(client, instance, updates);
 }
 

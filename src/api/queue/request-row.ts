@@ -4,7 +4,7 @@ import type { RequestRow, RequestState } from './request.ts';
 
 /** The columns of `request` that applications read, and their mapping. Never `*`: columns come and go by migration. */
 export const requestColumns = `id, kind, state, organisation, service_account, access_token, user_action, key_store, key_id,
-  scheme, curve, fingerprint, body, network, external_id, format, deliveries, public_key, signatures, error_code,
+  scheme, curve, fingerprint, body, network, wallet_id, external_id, format, deliveries, public_key, signatures, error_code,
   error_message, created_at, done_at`;
 
 export interface RequestRecord {
@@ -22,6 +22,7 @@ export interface RequestRecord {
   readonly fingerprint: Buffer;
   readonly body: unknown;
   readonly network: string | null;
+  readonly wallet_id: string | null;
   readonly external_id: string | null;
   readonly format: unknown;
   readonly deliveries: number;
@@ -49,6 +50,7 @@ export function requestRow(record: RequestRecord): RequestRow {
     fingerprint: record.fingerprint,
     body: record.body,
     ...(record.network === null ? {} : { network: record.network }),
+    ...(record.wallet_id === null ? {} : { walletId: record.wallet_id }),
     ...(record.external_id === null ? {} : { externalId: record.external_id }),
     ...(record.format === null ? {} : { format: record.format }),
     deliveries: record.deliveries,

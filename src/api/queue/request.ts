@@ -1,5 +1,6 @@
 import type { Authorisation, Signature } from '../../shared/driver-protocol.ts';
 import type { KeyType, RequestKind } from '../../shared/keys.ts';
+import type { WalletToBe } from '../wallets/complete-wallets.ts';
 
 /**
  * A row of the `request` table: one unit of work for the drivers and the record of what the application asked.
@@ -15,6 +16,11 @@ import type { KeyType, RequestKind } from '../../shared/keys.ts';
 export type RequestState = 'queued' | 'leased' | 'signed' | 'made' | 'failed' | 'cancelled';
 
 export const finalStates: readonly RequestState[] = ['signed', 'made', 'failed', 'cancelled'];
+
+/** Not final yet: a caller may wait for it. */
+export function isOpen({ state }: Pick<RequestRow, 'state'>): boolean {
+  return !finalStates.includes(state);
+}
 
 export interface Requester {
   readonly organisation: string;
@@ -40,6 +46,10 @@ export interface NewRequest {
   /** The request body as it was sent, echoed in answers. */
   readonly body: unknown;
   readonly network?: string;
+  /** The wallet that signs, or that a GenerateKey is for. */
+  readonly walletId?: string;
+  /** GenerateKey only: the wallet to be made together with the key; see src/api/wallets/complete-wallets.ts. */
+  readonly wallet?: WalletToBe;
   /** Sign only: what C_Sign is given, one a signature. */
   readonly digests?: readonly Buffer[];
   /** Sign only: plain JSON that src/shared/chains needs to join signatures into `encoded` and `signedData`. */
@@ -59,6 +69,7 @@ export interface RequestRow {
   readonly fingerprint: Buffer;
   readonly body: unknown;
   readonly network?: string;
+  readonly walletId?: string;
   readonly externalId?: string;
   readonly format?: unknown;
   readonly deliveries: number;

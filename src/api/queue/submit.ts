@@ -128,14 +128,16 @@ async function insertRequests(
 ): Promise<Map<string, RequestRecord>> {
   const { rows } = await pool.query<RequestRecord>(
     `insert into request (id, organisation, kind, key_store, capability, priority, turn, state, service_account, access_token, user_action,
-       external_id, fingerprint, body, network, key_id, key_name, scheme, curve, digests, format, authorisation, expires_at)
+       external_id, fingerprint, body, network, wallet_id, wallet, key_id, key_name, scheme, curve, digests, format,
+       authorisation, expires_at)
      select id, organisation, kind, key_store, capability, priority, turn, 'queued', service_account, access_token, user_action,
-       external_id, decode(fingerprint, 'hex'), body, network, key_id, key_name, scheme, curve,
+       external_id, decode(fingerprint, 'hex'), body, network, wallet_id, wallet, key_id, key_name, scheme, curve,
        (select array_agg(decode(digest, 'hex') order by place) from unnest(digests) with ordinality as d (digest, place)),
        format, authorisation, case when kind = 'Sign' then now() + $2 * interval '1 millisecond' end
      from jsonb_to_recordset($1::jsonb) as r (id text, organisation text, kind text, key_store text, capability text,
        priority smallint, turn bigint,
        service_account text, access_token text, user_action text, external_id text, fingerprint text, body jsonb, network text,
+       wallet_id text, wallet jsonb,
        key_id text, key_name text, scheme text, curve text, digests text[], format jsonb, authorisation jsonb)
      on conflict do nothing
      returning ${requestColumns}`,
@@ -163,6 +165,8 @@ function insertable(request: NewRequest, place: Place): Record<string, unknown> 
     fingerprint: request.fingerprint.toString('hex'),
     body: request.body,
     network: request.network ?? null,
+    wallet_id: request.walletId ?? null,
+    wallet: request.wallet ?? null,
     key_id: request.keyId,
     key_name: request.keyName ?? null,
     scheme: request.type.scheme,

@@ -62,10 +62,6 @@ export function createWaitingDrivers(missed: (ids: readonly string[]) => void, f
 
   return {
     add(call: WaitingCall): void {
-      if (dismissed) {
-        call.answer([]);
-        return;
-      }
       waiting.add(call);
       look();
     },
@@ -79,7 +75,10 @@ export function createWaitingDrivers(missed: (ids: readonly string[]) => void, f
       for (const id of ids) fresh.add(id);
       look();
     },
-    /** Answers every waiting call with nothing: this process stops. */
+    /**
+     * This process stops: nobody waits here any more. A call that still comes has one look, for what callers of this
+     * process wait for may have no other process to be handed out by.
+     */
     dismiss(): void {
       dismissed = true;
       for (const call of waiting) call.answer([]);

@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { CodedError } from '../../../shared/errors.ts';
 import { credentialPublicKey, credentialSigned } from '../../authentication/credentials.ts';
-import { conforming } from '../json-body.ts';
-import { plainRoute, type Route, type RouteTools } from '../route.ts';
+import { plainRoute } from '../route.ts';
 
 /** What fits into a request header afterwards, an RSA signature of 8192 bits included. */
 const base64url = (longest: number) =>
@@ -28,27 +27,26 @@ const bodySchema = z.strictObject({
 
 const otherFactors = ['Fido2', 'PasswordProtectedKey', 'Password'];
 
-/** POST /auth/action: the signed challenge for a user-action token. */
-export function signUserAction(tools: RouteTools): Route {
-  return plainRoute(tools, {
-    method: 'POST',
-    path: '/auth/action',
-    readBody: (value) => {
-      refuseOtherFactors(value);
-      return conforming(bodySchema, value);
-    },
-    async answer({ requester, body }) {
-      const { credId: credentialId, clientData, signature } = body.firstFactor.credentialAssertion;
-      const userAction = await tools.userActions.complete(
-        requester,
-        { challengeIdentifier: body.challengeIdentifier, credentialId, clientData, signature },
-        async (id, message, proof) =>
-          credentialSigned(await credentialPublicKey(tools.pool, requester.serviceAccount, id), message, proof),
-      );
-      return { userAction };
-    },
-  });
-}
+/** The signed challenge for a user-action token. */
+export const signUserAction = plainRoute({
+  method: 'POST',
+  path: '/auth/action',
+  summary: 'Sign a user action: a signed challenge for a token that is good for one call',
+  permission: undefined,
+  body: bodySchema,
+  refuse: refuseOtherFactors,
+  answer: z.object({ userAction: z.string() }),
+  async respond({ requester, body }, { pool, userActions }) {
+    const { credId: credentialId, clientData, signature } = body.firstFactor.credentialAssertion;
+    const userAction = await userActions.complete(
+      requester,
+      { challengeIdentifier: body.challengeIdentifier, credentialId, clientData, signature },
+      async (id, message, proof) =>
+        credentialSigned(await credentialPublicKey(pool, requester.serviceAccount, id), message, proof),
+    );
+    return { userAction };
+  },
+});
 
 function refuseOtherFactors(value: unknown): void {
   const { firstFactor, secondFactor } = (value ?? {}) as {

@@ -1,0 +1,90 @@
+import { utimesSync } from 'node:fs';
+import { type DriverConfiguration, driverConfiguration } from '../shared/configuration/driver.ts';
+import { loadConfiguration } from '../shared/configuration/load.ts';
+import type { SlotConfiguration } from '../shared/configuration/sections.ts';
+import { isUnreachable, unreachable } from '../shared/database/faults.ts';
+import { checkSchema } from '../shared/database/migrate.ts';
+import { createPool } from '../shared/database/pool.ts';
+import { driverSchema } from '../shared/database/schema/driver.ts';
+import { CodedError } from '../shared/errors.ts';
+import { createLog } from '../shared/log.ts';
+import { type ClearOrder, clearAttempts, readRefusals } from '../worker/pin-guard/clear-attempts.ts';
+import { type LocalResults, openLocalResults } from '../worker/pin-guard/local-results.ts';
+import type { Command } from './command.ts';
+
+/**
+ * `hsm-driver pin clear`: an operator who knows why a PIN was refused allows one more try. No PIN is read here, and no
+ * token is asked. A token that would lock at the next wrong PIN is not tried even so.
+ */
+export const command: Command = {
+  name: 'pin clear',
+  summary: 'allow one more try of a slot’s PIN after it was refused',
+  options: [
+    { name: 'slot', summary: 'name of the slot in the configuration', required: true, kind: 'text' },
+    {
+      name: 'yes',
+      summary: 'do it; without it the command only shows what it would clear',
+      required: false,
+      kind: 'switch',
+    },
+  ],
+  run: ({ config, text, switches }) =>
+    clearPin(loadConfiguration(config, driverConfiguration), text.get('slot') ?? '', switches.has('yes'), (line) =>
+      process.stdout.write(`${line}\n`),
+    ),
+};
+
+/** @throws CONFIG_INVALID for an unknown slot, or one whose token was never seen; DATABASE_UNREACHABLE, SCHEMA_… */
+export async function clearPin(
+  configuration: DriverConfiguration,
+  slotName: string,
+  yes: boolean,
+  say: (line: string) => void,
+): Promise<void> {
+  const { database, stateDirectory, node } = configuration;
+  const slot = configuration.slots.find((one) => one.name === slotName);
+  if (slot === undefined) throw new CodedError('CONFIG_INVALID', `there is no slot ${JSON.stringify(slotName)}`);
+  const local = openLocalResults(stateDirectory);
+  const order = { ...groupOf(slot, local), node, slot: slot.name };
+  const log = createLog(configuration.log.level, { process: 'pin clear' });
+  const pool = createPool(database, { applicationName: 'hsm-driver pin clear', max: 1, durability: 'durable' }, log);
+  try {
+    await checkSchema(pool, database, driverSchema);
+    for (const { tokenLabel, tokenSerial, where, reason, state } of await readRefusals(pool, order.guardGroup)) {
+      say(`token “${tokenLabel}” (${tokenSerial}): ${state} by ${where}${reason === '' ? '' : `, ${reason}`}`);
+    }
+    if (!yes) return say('nothing was changed; add --yes to allow one more try');
+    await clearAttempts(pool, order);
+    local.forgetRefusals(order.guardGroup);
+  } catch (error) {
+    throw isUnreachable(error) ? unreachable(database, error) : error;
+  } finally {
+    await pool.end();
+  }
+  say(`one more try is allowed on everything that shares the PIN counter ${order.guardGroup}`);
+  say(wakeNode(slot) ? 'this node, if it runs, tries now; other nodes: run this there too, or restart them' : restart);
+}
+
+const restart = 'the PIN file is not ours to touch: restart the nodes that have latched';
+
+/** A running primary watches the PIN file of a latched slot; that it was touched is reason enough to try again. */
+function wakeNode({ pinFile }: SlotConfiguration): boolean {
+  try {
+    const now = new Date();
+    utimesSync(pinFile, now, now);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function groupOf(slot: SlotConfiguration, local: LocalResults): Omit<ClearOrder, 'node' | 'slot'> {
+  const seen = local.slot(slot.name);
+  const tokenSerial = slot.tokenSerial ?? seen?.tokenSerial;
+  const guardGroup = slot.pinGuardGroup ?? tokenSerial ?? seen?.guardGroup;
+  if (guardGroup === undefined) {
+    const cure = 'run this on the node that saw it, or set slots[].tokenSerial';
+    throw new CodedError('CONFIG_INVALID', `the token of slot ${slot.name} was never seen by this node: ${cure}`);
+  }
+  return { guardGroup, tokenSerial: tokenSerial ?? '', tokenLabel: slot.tokenLabel };
+}
