@@ -7,7 +7,7 @@ import type { HsmFailure, HsmResult } from '../src/worker/hsm/jobs.ts';
 import { openHsm } from '../src/worker/hsm/session-threads.ts';
 import type { ThreadHandle } from '../src/worker/hsm/thread-handle.ts';
 import type { ThreadCalls, WireTag } from '../src/worker/hsm/thread-protocol.ts';
-import { makeKey, open } from './support/open-hsm.ts';
+import { anyPin, makeKey, open } from './support/open-hsm.ts';
 import { createKeyStore } from './support/soft-token.ts';
 
 /** A session thread that answers when the test says so. */
@@ -169,7 +169,8 @@ t.test(
       },
     };
     let oldest: (() => number) | undefined;
-    const options = { keyStore: store.keyStore, ceremony: store.ceremony, turn, log: createLog('error', {}) };
+    const parts = { keyStore: store.keyStore, ceremony: store.ceremony, log: createLog('error', {}) };
+    const options = { ...parts, turn, firstLogin: anyPin };
     const hsm = await openHsm({
       ...options,
       slot: store.slots[0],

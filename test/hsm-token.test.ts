@@ -6,7 +6,13 @@ import type { SlotConfiguration } from '../src/shared/configuration/sections.ts'
 import { CodedError } from '../src/shared/errors.ts';
 import { CKF } from '../src/worker/hsm/constants.ts';
 import { Pkcs11Fault } from '../src/worker/hsm/fault.ts';
-import { createLoginGuard, guardedLogin } from '../src/worker/hsm/login-guard.ts';
+import {
+  admitLogin,
+  createLoginGuard,
+  guardedLogin,
+  type LoginResult,
+  loginOutcome,
+} from '../src/worker/hsm/login-guard.ts';
 import type { Cryptoki, TokenInfo } from '../src/worker/hsm/module.ts';
 import { login, selectToken } from '../src/worker/hsm/token.ts';
 import { open } from './support/open-hsm.ts';
@@ -104,30 +110,57 @@ t.test('a wrong PIN is refused, and only one attempt is made however many sessio
   await hsm.stop();
 });
 
-t.test('after one refusal no thread of the process tries a PIN again', async (t) => {
+/** A guard through which one PIN may pass, and how often it did. */
+function guarded(answer: () => LoginResult) {
   const guard = createLoginGuard();
-  let attempts = 0;
-  const attempt = (): never => {
-    attempts += 1;
+  admitLogin(guard, Buffer.from('right'));
+  const calls = { attempts: 0 };
+  const tryPin = (pin = 'right'): LoginResult =>
+    guardedLogin(guard, Buffer.from(pin), () => {
+      calls.attempts += 1;
+      return answer();
+    });
+  return { guard, calls, tryPin };
+}
+
+t.test('after one refusal no thread of the process tries a PIN again', async (t) => {
+  const { guard, calls, tryPin } = guarded(() => {
     throw new CodedError('PIN_REFUSED', 'wrong');
-  };
-  for (let index = 0; index < 5; index += 1) t.throws(() => guardedLogin(guard, attempt), { code: 'PIN_REFUSED' });
-  t.equal(attempts, 1);
+  });
+  for (let index = 0; index < 5; index += 1) t.throws(() => tryPin(), { code: 'PIN_REFUSED' });
+  t.equal(calls.attempts, 1);
+  t.equal(loginOutcome(guard), 'refused');
 });
 
-t.test('a login that failed for another reason may be tried again', async (t) => {
-  const guard = createLoginGuard();
-  t.throws(
-    () =>
-      guardedLogin(guard, () => {
-        throw new Pkcs11Fault('C_Login', 0x30);
-      }),
-    { code: 0x30 },
-  );
-  t.equal(
-    guardedLogin(guard, () => 'in'),
-    'in',
-  );
+t.test('a login that failed for another reason may be tried again, and is no proof of anything', async (t) => {
+  let broken = true;
+  const { guard, tryPin } = guarded(() => {
+    if (broken) throw new Pkcs11Fault('C_Login', 0x30);
+    return { countLow: false, already: false };
+  });
+  t.throws(() => tryPin(), { code: 0x30 });
+  t.equal(loginOutcome(guard), 'uncertain');
+  broken = false;
+  t.same(tryPin(), { countLow: false, already: false });
+  t.equal(loginOutcome(guard), 'succeeded');
+});
+
+t.test('a PIN file that was replaced while the process runs is not tried by it', async (t) => {
+  const { calls, tryPin } = guarded(() => ({ countLow: false, already: false }));
+  tryPin();
+  t.throws(() => tryPin('other'), { code: 'HSM_DEVICE_FAULT', detail: /a new process must prove the new PIN/ });
+  t.equal(calls.attempts, 1);
+  t.throws(() => guardedLogin(createLoginGuard(), Buffer.from('right'), () => ({ countLow: false, already: false })), {
+    code: 'HSM_DEVICE_FAULT',
+  });
+});
+
+t.test('being logged in already proves nothing: the PIN counts as untried, and is not sent again', async (t) => {
+  const { guard, calls, tryPin } = guarded(() => ({ countLow: false, already: true }));
+  tryPin();
+  tryPin();
+  t.equal(loginOutcome(guard), 'already logged in');
+  t.equal(calls.attempts, 1);
 });
 
 /** A token as its CK_TOKEN_INFO describes it; C_Login is counted. */
@@ -149,13 +182,13 @@ t.test('no PIN is tried on a token that is locked or would lock at the next wron
   for (const flag of [CKF.USER_PIN_FINAL_TRY, CKF.USER_PIN_LOCKED]) {
     const { cryptoki, calls, token } = tokenWith(CKF.TOKEN_INITIALIZED | flag);
     t.throws(() => login(cryptoki, Buffer.alloc(8), token, Buffer.from('1')), {
-      code: 'PIN_REFUSED',
-      detail: /no login was tried/,
+      code: 'PIN_NOT_TRIED',
+      detail: /is locked|would lock/,
     });
     t.equal(calls.login, 0);
   }
   const { cryptoki, calls, token } = tokenWith(CKF.TOKEN_INITIALIZED | CKF.USER_PIN_COUNT_LOW);
-  t.same(login(cryptoki, Buffer.alloc(8), token, Buffer.from('1')), { countLow: true });
+  t.same(login(cryptoki, Buffer.alloc(8), token, Buffer.from('1')), { countLow: true, already: false });
   t.equal(calls.login, 1, 'a low counter alone only warns');
 });
 
@@ -170,7 +203,7 @@ t.test(
       t.same(pin, Buffer.alloc(6));
     }
     const { cryptoki, token } = tokenWith(CKF.TOKEN_INITIALIZED, 0x100);
-    t.doesNotThrow(() => login(cryptoki, Buffer.alloc(8), token, Buffer.from('1')));
+    t.same(login(cryptoki, Buffer.alloc(8), token, Buffer.from('1')), { countLow: false, already: true });
   },
 );
 

@@ -95,7 +95,7 @@ for (const [name, device, probe] of [
       gate.resolve();
       t.match(await api.outcome(bad.id), { code: 'HSM_DEVICE_FAULT', retryable: true });
       t.match(await api.outcome(good.id), { kind: 'Signatures' });
-      t.match(worker.fault, { code: 'HSM_DEVICE_FAULT' });
+      t.match(await until('the end', () => worker.fault), { code: 'HSM_DEVICE_FAULT' });
       await worker.stop();
       t.match(api.leaseCalls.at(-1), { max: 0, holding: [] });
     },

@@ -20,7 +20,9 @@ export interface Child<Served> {
 
 type AskOf<Served, Name extends keyof Served> = Served[Name] extends { ask: infer Ask } ? Ask : never;
 type AnswerOf<Served, Name extends keyof Served> = Served[Name] extends { answer: infer Answer } ? Answer : never;
-export type Handlers<Served> = { [Name in keyof Served]: (ask: AskOf<Served, Name>) => AnswerOf<Served, Name> };
+export type Handlers<Served> = {
+  [Name in keyof Served]: (ask: AskOf<Served, Name>) => AnswerOf<Served, Name> | Promise<AnswerOf<Served, Name>>;
+};
 
 interface Question {
   readonly id: number;
@@ -36,7 +38,7 @@ const answerTimeoutMs = 180_000;
 const stopTimeoutMs = 5_000;
 
 /**
- * @param entry name of the module next to this one that calls `serveParent`.
+ * @param entry path from this folder, without extension, of the module that calls `serveParent`.
  * @param what names the child in errors.
  */
 export function startChild<Served>(
@@ -123,8 +125,8 @@ export function startChild<Served>(
 
 /** In the child: answers the parent's questions one after another, and ends when the parent lets go or is gone. */
 export function serveParent<Served>(handlers: Handlers<Served>): void {
-  process.on('message', ({ id, name, ask }: Question) => {
-    const answer = reply(id, () => (handlers as Record<string, (ask: unknown) => unknown>)[name]?.(ask));
+  process.on('message', async ({ id, name, ask }: Question) => {
+    const answer = await reply(id, () => (handlers as Record<string, (ask: unknown) => unknown>)[name]?.(ask));
     // The callback keeps a parent that is gone from becoming an uncaught error here.
     process.send?.(answer, undefined, undefined, () => {});
   });
@@ -134,9 +136,9 @@ export function serveParent<Served>(handlers: Handlers<Served>): void {
   process.on('SIGHUP', () => {});
 }
 
-function reply(id: number, work: () => unknown): Reply {
+async function reply(id: number, work: () => unknown): Promise<Reply> {
   try {
-    return { id, ok: true, answer: work() };
+    return { id, ok: true, answer: await work() };
   } catch (error) {
     const { code, detail } = asCodedError(error);
     return { id, ok: false, code, detail };

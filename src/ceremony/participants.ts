@@ -1,5 +1,6 @@
 import type { CeremonyConfiguration } from '../shared/configuration/ceremony.ts';
 import { CodedError } from '../shared/errors.ts';
+import type { WrapMethod } from '../shared/wrap-algorithms.ts';
 import type { TokenInfo } from '../worker/hsm/module.ts';
 import type { Child } from './child.ts';
 import type { Delivery, TokenCalls, Transport } from './token-calls.ts';
@@ -58,16 +59,40 @@ export function compareTransportKeys(
   }
 }
 
-export function commonMechanism(participants: readonly Participant[], transports: readonly Transport[]): number {
-  const [common] = at(transports, 0).wrapMechanisms.filter((one) =>
-    transports.every(({ wrapMechanisms }) => wrapMechanisms.includes(one)),
-  );
-  if (common !== undefined) return common;
-  const list = transports.map(({ wrapMechanisms }, index) => {
-    const numbers = wrapMechanisms.map((one) => `0x${one.toString(16).toUpperCase()}`).join(', ');
-    return `${at(participants, index).token.name}: ${numbers === '' ? 'none' : numbers}`;
+/**
+ * How each token will wrap: one algorithm for all, the best for the origin that every token can do; and one number where
+ * they share one, because then every token's file reads the same.
+ */
+export function chosenMethods(
+  participants: readonly Participant[],
+  transports: readonly Pick<Transport, 'wrapMethods'>[],
+): readonly WrapMethod[] {
+  const { wrapMethods } = at(transports, 0);
+  const can = (method: WrapMethod) =>
+    transports.every((one) => one.wrapMethods.some((other) => sameMethod(method, other)));
+  const algorithm = wrapMethods.find((method) =>
+    transports.every((one) => one.wrapMethods.some((other) => other.algorithm === method.algorithm)),
+  )?.algorithm;
+  if (algorithm === undefined) {
+    const list = transports.map(
+      (one, index) => `${at(participants, index).token.name}: ${one.wrapMethods.map(methodText).join(', ') || 'none'}`,
+    );
+    throw new CodedError('CEREMONY_REFUSED', `the tokens share no wrap algorithm (${list.join('; ')})`);
+  }
+  const shared = wrapMethods.find((method) => method.algorithm === algorithm && can(method));
+  return transports.map((one) => {
+    const own = shared ?? one.wrapMethods.find((method) => method.algorithm === algorithm);
+    if (own === undefined) throw new RangeError('a common algorithm that is not common');
+    return own;
   });
-  throw new CodedError('CEREMONY_REFUSED', `the tokens share no mechanism that is RFC 5649 (${list.join('; ')})`);
+}
+
+export function methodText({ algorithm, mechanism }: WrapMethod): string {
+  return `${algorithm} (mechanism 0x${mechanism.toString(16).toUpperCase()})`;
+}
+
+function sameMethod(left: WrapMethod, right: WrapMethod): boolean {
+  return left.algorithm === right.algorithm && left.mechanism === right.mechanism;
 }
 
 export function at<Value>(list: readonly Value[], index: number): Value {

@@ -9,7 +9,15 @@ import { uncompressedPoint } from '../worker/hsm/encoding.ts';
 import { integrityKeyId, integrityKeyText } from '../worker/hsm/integrity-key-id.ts';
 import { startChild } from './child.ts';
 import { createKeyNames, createMasterKeyId, type KeyNames } from './key-names.ts';
-import { at, commonMechanism, compareTransportKeys, each, type Participant, refuseSameToken } from './participants.ts';
+import {
+  at,
+  chosenMethods,
+  compareTransportKeys,
+  each,
+  methodText,
+  type Participant,
+  refuseSameToken,
+} from './participants.ts';
 import { writeProtocolFile } from './protocol-file.ts';
 import type { MadeKey, TokenCalls } from './token-calls.ts';
 
@@ -104,7 +112,7 @@ async function steps(
   });
 
   const transports = await each(participants, ({ child }) => child.ask('transport', undefined));
-  const wrapMechanism = commonMechanism(participants, transports);
+  const wrapMethods = chosenMethods(participants, transports);
   const deliveries = await origin.child.ask('distribute', transports);
   compareTransportKeys(participants, transports, deliveries);
   participants.forEach(({ token }, index) => {
@@ -115,10 +123,13 @@ async function steps(
 
   await each(participants, (participant, index) => {
     participant.mayHoldKeys = true;
-    return participant.child.ask('receive', { delivery: at(deliveries, index), wrapMechanism });
+    return participant.child.ask('receive', {
+      delivery: at(deliveries, index),
+      wrapMethod: at(wrapMethods, index),
+    });
   });
   say(
-    `both keys are on ${participants.length} token${participants.length === 1 ? '' : 's'}; wallet keys are wrapped with RFC 5649 (mechanism 0x${wrapMechanism.toString(16).toUpperCase()})`,
+    `both keys are on ${participants.length} token${participants.length === 1 ? '' : 's'}; wallet keys are wrapped with ${[...new Set(wrapMethods.map(methodText))].join(', ')}`,
   );
 
   const probed = await each(participants, ({ child }) => child.ask('curves', undefined));
@@ -157,11 +168,12 @@ async function steps(
     'checked on every token: same keys; opens and signs with what the origin wrapped; refuses extraction, lax unwrapping and changes',
   );
 
+  const wrapMechanism = at(wrapMethods, 0).mechanism;
   return {
     version: 1,
     keyStore,
     createdAt: new Date().toISOString(),
-    masterKey: { id: masterKeyId, ...names.masterKey, wrapAlgorithm: 'RFC5649', wrapMechanism },
+    masterKey: { id: masterKeyId, ...names.masterKey, wrapAlgorithm: at(wrapMethods, 0).algorithm, wrapMechanism },
     integrityKey: { id: integrityId, ...names.integrityKey, algorithm: 'HMAC-SHA-256' },
     attestationKey: {
       publicKey: uncompressedPoint('P-256', attestation.publicKey).toString('hex'),
@@ -170,7 +182,10 @@ async function steps(
     canaries: canaries.map(({ curve, publicKey, blob }) => ({ curve, publicKey, blob: blob.toString('base64') })),
     tokens: participants.map(({ token }, index) => {
       const { label, serial, manufacturer, model } = at(infos, index);
-      return { slot: token.name, label, serial, manufacturer, model, transportKeySha256: at(transports, index).sha256 };
+      const { sha256: transportKeySha256 } = at(transports, index);
+      const { mechanism } = at(wrapMethods, index);
+      const own = mechanism === wrapMechanism ? {} : { wrapMechanism: mechanism };
+      return { slot: token.name, label, serial, manufacturer, model, transportKeySha256, ...own };
     }),
   };
 }

@@ -1,11 +1,12 @@
 import { CodedError } from '../shared/errors.ts';
 import type { Curve } from '../shared/keys.ts';
+import { valueIsRefused } from '../worker/hsm/attributes.ts';
 import { CKA, CKK, CKO } from '../worker/hsm/constants.ts';
 import { Pkcs11Fault } from '../worker/hsm/fault.ts';
 import type { Handle, Template } from '../worker/hsm/module.ts';
-import { valueIsRefused } from '../worker/hsm/probe.ts';
 import type { Session } from '../worker/hsm/session.ts';
 import { unwrapTemplate } from '../worker/hsm/templates.ts';
+import { unwrapKey } from '../worker/hsm/wrap.ts';
 
 /**
  * Tries, on a token that just received the master key, what a thief with the PIN and a blob would try. Each must be
@@ -13,18 +14,15 @@ import { unwrapTemplate } from '../worker/hsm/templates.ts';
  * @param blob a wrapped key of `curve`, made under this master key.
  * @throws CEREMONY_REFUSED naming what was not refused.
  */
-export function checkStrictness(session: Session, curve: Curve, blob: Buffer, wrapMechanism: number): void {
-  const { cryptoki, handle, masterKey } = session;
+export function checkStrictness(session: Session, curve: Curve, blob: Buffer): void {
+  const { cryptoki, handle, masterKey, wrapMethod } = session;
 
   mustRefuse('setting CKA_DECRYPT on the master key', () =>
     cryptoki.setAttributes(handle, masterKey, [{ type: CKA.DECRYPT, value: true }]),
   );
   for (const [what, template] of laxTemplates(curve)) {
     mustRefuse(`unwrapping a key ${what}`, () => {
-      cryptoki.destroyObject(
-        handle,
-        cryptoki.unwrapKey(handle, { mechanism: wrapMechanism }, masterKey, blob, template),
-      );
+      cryptoki.destroyObject(handle, unwrapKey(cryptoki, handle, wrapMethod, masterKey, blob, template));
     });
   }
   valueIsRefused(cryptoki, handle, masterKey, 'the master key');

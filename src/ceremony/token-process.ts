@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readSecretFile } from '../shared/configuration/secret-file.ts';
+import type { TokenConfiguration } from '../shared/configuration/sections.ts';
 import { CodedError } from '../shared/errors.ts';
 import { CKA, CKM } from '../worker/hsm/constants.ts';
 import { codedError } from '../worker/hsm/failure.ts';
@@ -9,6 +10,7 @@ import { createSession, type Session } from '../worker/hsm/session.ts';
 import { signVerified } from '../worker/hsm/sign-verified.ts';
 import { labelSearch } from '../worker/hsm/templates.ts';
 import { login, selectToken, type Token } from '../worker/hsm/token.ts';
+import { wrapCandidates } from '../worker/hsm/wrap.ts';
 import { serveParent } from './child.ts';
 import type { KeyNames } from './key-names.ts';
 import { checkStrictness } from './strictness.ts';
@@ -19,8 +21,8 @@ import {
   importTransportKey,
   oaep,
   openableHashes,
+  provenWrapMethods,
   readTransportKey,
-  rfc5649Mechanisms,
   type TransportKey,
   transportKeySha256,
   wrapForTarget,
@@ -37,10 +39,11 @@ interface Opened {
   readonly token: Token;
   readonly handle: Handle;
   readonly names: KeyNames;
+  readonly wrap: TokenConfiguration['wrap'];
 }
 let opened: Opened | undefined;
 let transportKey: TransportKey | undefined;
-let received: { readonly session: Session; readonly wrapMechanism: number } | undefined;
+let received: Session | undefined;
 
 serveParent<TokenCalls>({
   open: (ask) =>
@@ -55,19 +58,20 @@ serveParent<TokenCalls>({
 
   transport: () =>
     coded((): Transport => {
-      const { cryptoki, handle } = present(opened);
+      const { cryptoki, handle, wrap } = present(opened);
       transportKey = generateTransportKey(cryptoki, handle);
       const publicKey = readTransportKey(cryptoki, handle, transportKey.publicKey);
       const hashes = openableHashes(cryptoki, handle, transportKey, publicKey);
       const [best] = hashes;
       if (best === undefined) throw new CodedError('CEREMONY_REFUSED', 'the token opens no RSA-OAEP blob');
-      const wrapMechanisms = rfc5649Mechanisms(cryptoki, handle, transportKey, publicKey, best);
-      return { publicKey, sha256: transportKeySha256(publicKey), hashes, wrapMechanisms };
+      const candidates = wrapCandidates(wrap);
+      const wrapMethods = provenWrapMethods(cryptoki, handle, transportKey, publicKey, best, candidates);
+      return { publicKey, sha256: transportKeySha256(publicKey), hashes, wrapMethods };
     }),
 
   distribute: (targets) => coded(() => distribute(present(opened), targets)),
 
-  receive: ({ delivery, wrapMechanism }) =>
+  receive: ({ delivery, wrapMethod }) =>
     coded(() => {
       const { module, cryptoki, token, handle, names } = present(opened);
       const { publicKey, privateKey } = present(transportKey);
@@ -78,7 +82,7 @@ serveParent<TokenCalls>({
         mechanism,
         privateKey,
         Buffer.from(delivery.masterKey),
-        storedMasterKey(names, wrapMechanism),
+        storedMasterKey(names, wrapMethod.mechanism),
       );
       cryptoki.unwrapKey(handle, mechanism, privateKey, Buffer.from(delivery.integrityKey), storedIntegrityKey(names));
       cryptoki.destroyObject(handle, privateKey);
@@ -86,18 +90,17 @@ serveParent<TokenCalls>({
       transportKey = undefined;
       refuseSecond(present(opened));
       // Found again by label and id, as every worker will find them.
-      const session = createSession(cryptoki, token, handle, {
-        masterKey: { ...names.masterKey, wrapMechanism },
+      const { algorithm: wrapAlgorithm, mechanism: wrapMechanism } = wrapMethod;
+      received = createSession(cryptoki, token, handle, {
+        masterKey: { ...names.masterKey, wrapAlgorithm, wrapMechanism },
         integrityKey: names.integrityKey,
       });
-      received = { session, wrapMechanism };
       return undefined;
     }),
 
   curves: () =>
     coded(() => {
-      const { session, wrapMechanism } = present(received);
-      const rows = probeCurves(session, wrapMechanism);
+      const rows = probeCurves(present(received), present(opened).token);
       return {
         works: rows.filter(({ works }) => works).map(({ curve }) => curve),
         failures: rows.flatMap(({ failure }) => failure ?? []),
@@ -106,7 +109,7 @@ serveParent<TokenCalls>({
 
   make: (curve) =>
     coded(() => {
-      const { session } = present(received);
+      const session = present(received);
       return session.withNewKey(curve, (privateKey, publicKey) => ({
         curve,
         publicKey,
@@ -116,19 +119,18 @@ serveParent<TokenCalls>({
 
   prove: ({ curve, publicKey, blob }) =>
     coded(() => {
-      const { session } = present(received);
+      const session = present(received);
       session.withUnwrapped(curve, Buffer.from(blob), (key) =>
         signVerified(session, curve, key, publicKey, randomBytes(32)),
       );
       return undefined;
     }),
 
-  hmac: (message) => coded(() => present(received).session.hmac(Buffer.from(message))),
+  hmac: (message) => coded(() => present(received).hmac(Buffer.from(message))),
 
   strictness: ({ curve, blob }) =>
     coded(() => {
-      const { session, wrapMechanism } = present(received);
-      checkStrictness(session, curve, Buffer.from(blob), wrapMechanism);
+      checkStrictness(present(received), curve, Buffer.from(blob));
       return undefined;
     }),
 });
@@ -139,7 +141,7 @@ function open({ token: slot, names }: TokenCalls['open']['ask']): Opened {
   const token = selectToken(cryptoki, { label: slot.tokenLabel, serial: slot.tokenSerial });
   const handle = cryptoki.openSession(token.slot);
   login(cryptoki, handle, token, readSecretFile(slot.pinFile, `token ${slot.name} pinFile`));
-  return { module: slot.module, cryptoki, token, handle, names };
+  return { module: slot.module, cryptoki, token, handle, names, wrap: slot.wrap };
 }
 
 function refuseTaken({ cryptoki, handle, names, token }: Opened): void {

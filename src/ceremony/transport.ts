@@ -1,16 +1,10 @@
-import {
-  constants,
-  createCipheriv,
-  createHash,
-  createPublicKey,
-  type KeyObject,
-  publicEncrypt,
-  randomBytes,
-} from 'node:crypto';
+import { constants, createHash, createPublicKey, type KeyObject, publicEncrypt, randomBytes } from 'node:crypto';
 import { CodedError } from '../shared/errors.ts';
+import type { WrapMethod } from '../shared/wrap-algorithms.ts';
 import { CKA, CKG, CKK, CKM, CKZ } from '../worker/hsm/constants.ts';
 import { Pkcs11Fault } from '../worker/hsm/fault.ts';
 import type { Cryptoki, Handle, Mechanism } from '../worker/hsm/module.ts';
+import { unwrapInSoftware, wrapKey } from '../worker/hsm/wrap.ts';
 import { importedTransportKey, knownSecret, transportKeyPair } from './templates.ts';
 
 /**
@@ -98,43 +92,49 @@ export function openableHashes(
   });
 }
 
-/** Mechanism numbers that may be RFC 5649 on a token, the standard's first. */
-const wrapCandidates = [CKM.AES_KEY_WRAP_KWP, CKM.AES_KEY_WRAP_PAD];
-
 /**
- * Which candidates wrap exactly as RFC 5649 says: a known secret under a known key, compared with OpenSSL's result (the
- * algorithm has no randomness). openCryptoki's 0x210A is another algorithm under the same number.
+ * Which candidates are what they are called: a known secret is wrapped under a known key, and OpenSSL must open it.
+ * openCryptoki's 0x210A is another algorithm than SoftHSM's under the same number.
  */
-export function rfc5649Mechanisms(
+export function provenWrapMethods(
   cryptoki: Cryptoki,
   session: Handle,
   transportKey: TransportKey,
   key: TransportPublicKey,
   hash: OaepHash,
-): number[] {
+  candidates: readonly WrapMethod[],
+): WrapMethod[] {
   const wrappingKey = randomBytes(32);
   // A multiple of 8: SoftHSM adds zero bytes up to one before it wraps, which RFC 5649 then counts as content. RFC 3394
   // and padding of another kind still give other bytes.
   const secret = randomBytes(32);
-  const cipher = createCipheriv('id-aes256-wrap-pad', wrappingKey, Buffer.from('a65959a6', 'hex'));
-  const expected = Buffer.concat([cipher.update(secret), cipher.final()]);
-
   const known = [
     importSecret(cryptoki, session, transportKey, key, hash, CKK.AES, wrappingKey, false),
     importSecret(cryptoki, session, transportKey, key, hash, CKK.GENERIC_SECRET, secret, true),
   ] as const;
   try {
-    return wrapCandidates.filter((mechanism) => {
+    return candidates.filter((method) => {
+      let blob: Buffer;
       try {
-        return cryptoki.wrapKey(session, { mechanism }, ...known).equals(expected);
+        blob = wrapKey(cryptoki, session, method, ...known);
       } catch (error) {
         if (error instanceof Pkcs11Fault && error.ckr.class !== 'session') return false;
         throw error;
+      }
+      try {
+        return unwrapInSoftware(method.algorithm, wrappingKey, blob).equals(secret);
+      } catch {
+        return false; // another algorithm under this number
       }
     });
   } finally {
     for (const one of known) cryptoki.destroyObject(session, one);
   }
+}
+
+/** A secret that this process knows, for a token: RSA-OAEP in software. */
+export function encryptFor(key: TransportPublicKey, hash: OaepHash, value: Buffer): Buffer {
+  return publicEncrypt({ key: keyObject(key), padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: hash }, value);
 }
 
 function importSecret(
@@ -147,7 +147,7 @@ function importSecret(
   value: Buffer,
   extractable: boolean,
 ): Handle {
-  const blob = publicEncrypt({ key: keyObject(key), padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: hash }, value);
+  const blob = encryptFor(key, hash, value);
   return cryptoki.unwrapKey(session, oaep(hash), privateKey, blob, knownSecret(keyType, extractable));
 }
 

@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs';
-import { type Dispatcher, Pool } from 'undici';
+import { buildConnector, type Dispatcher, Pool } from 'undici';
 import type { z } from 'zod';
 import type { DriverConfiguration } from '../shared/configuration/driver.ts';
-import { readSecretFile } from '../shared/configuration/secret-file.ts';
 import { refusal } from '../shared/driver-protocol.ts';
 import { CodedError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
+import { type CertificateFiles, type Identity, openCertificateFiles } from './certificate-files.ts';
 
 /**
  * POST of JSON to the signing API over HTTP/1.1 with mutual TLS: the first address that answers is used until it fails,
@@ -19,6 +18,10 @@ export interface ApiTransport {
    * @throws ApiFailure; CodedError INSTANCE_ENDED, after which no call of this instance will be answered; AbortError
    */
   post<Schema extends z.ZodType>(call: ApiCall<Schema>): Promise<z.infer<Schema>>;
+  /** False from a call that no address answered as it should, until that kind of call is answered again. */
+  readonly reached: boolean;
+  /** Of the client certificate, milliseconds since 1970. */
+  readonly certificateExpiresAt: number;
   close(): Promise<void>;
 }
 
@@ -50,18 +53,14 @@ const connectTimeoutMs = 2_000;
 const renewalMs = 300_000;
 
 export function createApiTransport(api: DriverConfiguration['api'], log: Log): ApiTransport {
-  const connect = {
-    ca: readPem(api.caFile, 'api.caFile'),
-    cert: readPem(api.certificateFile, 'api.certificateFile'),
-    key: readSecretFile(api.privateKeyFile, 'api.privateKeyFile'),
-  };
+  const certificates = openCertificateFiles(api, log);
+  const connect = connector(certificates);
   const pools = api.addresses.map(
     (address) =>
       new Pool(address, {
         connections,
         pipelining: 1,
         allowH2: false,
-        connectTimeout: connectTimeoutMs,
         keepAliveTimeout: 60_000,
         clientTtl: Math.round(renewalMs * (0.8 + Math.random() * 0.4)),
         connect,
@@ -94,9 +93,27 @@ export function createApiTransport(api: DriverConfiguration['api'], log: Log): A
 
   return {
     post,
+    get reached() {
+      return reachability.reached;
+    },
+    get certificateExpiresAt() {
+      return certificates.expiresAt;
+    },
     async close() {
       await Promise.all(pools.map((pool) => pool.destroy()));
     },
+  };
+}
+
+/** Each new connection is made with the certificate that is on disk by then. */
+function connector(certificates: CertificateFiles): buildConnector.connector {
+  let made: { readonly identity: Identity; readonly connect: buildConnector.connector } | undefined;
+  return (options, callback) => {
+    const identity = certificates.current();
+    if (made?.identity !== identity) {
+      made = { identity, connect: buildConnector({ ...identity, timeout: connectTimeoutMs, allowH2: false }) };
+    }
+    made.connect(options, callback);
   };
 }
 
@@ -149,15 +166,6 @@ function asFailure(error: unknown): ApiFailure {
   return new ApiFailure('unreachable', message, { cause: error });
 }
 
-function readPem(file: string, what: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    const why = (cause as NodeJS.ErrnoException).code ?? 'unknown';
-    throw new CodedError('CONFIG_INVALID', `${what} ${file} cannot be read (${why})`, { cause });
-  }
-}
-
 /**
  * One line when the API is lost, or begins to refuse; one when it is back. Only the kind of call that failed can show
  * that it is back: otherwise an API that answers one kind and not the other would be lost and found without end.
@@ -165,6 +173,9 @@ function readPem(file: string, what: string): string {
 function createReachability(log: Log, addresses: readonly string[]) {
   let lost: { readonly path: string; readonly kind: ApiFailure['kind']; readonly since: number } | undefined;
   return {
+    get reached(): boolean {
+      return lost === undefined;
+    },
     failed(path: string, failure: ApiFailure): void {
       if (lost?.kind === failure.kind) return;
       lost = { path, kind: failure.kind, since: lost?.since ?? performance.now() };

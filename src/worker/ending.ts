@@ -17,8 +17,9 @@ const orphanMs = 1_000;
 /** Registers what may end this process, before anything else runs. */
 export function listenForEnd(end: (ending: Ending) => void): void {
   process.on('SIGTERM', () => end({ why: 'asked' }));
-  // Ctrl-C reaches the whole process group; the primary decides what it means.
+  // Ctrl-C and a terminal's end reach the whole process group; the primary decides what they mean.
   process.on('SIGINT', () => {});
+  process.on('SIGHUP', () => {});
   process.on('uncaughtException', (thrown) => end({ why: 'fault', error: asCodedError(thrown) }));
   process.on('unhandledRejection', (thrown) => end({ why: 'fault', error: asCodedError(thrown) }));
 }

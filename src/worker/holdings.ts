@@ -12,6 +12,8 @@ import { protocolLimits } from '../shared/driver-protocol.ts';
 interface Holding {
   lease: string;
   readonly weight: number;
+  /** When it was delivered first, on the monotonic clock. */
+  readonly since: number;
   phase: 'in work' | 'answered' | 'returned';
 }
 
@@ -30,7 +32,7 @@ export class Holdings {
   take(id: string, lease: string, weight: number): boolean {
     const known = this.#held.get(id);
     if (known === undefined) {
-      this.#held.set(id, { lease, weight, phase: 'in work' });
+      this.#held.set(id, { lease, weight, since: performance.now(), phase: 'in work' });
       return true;
     }
     known.lease = lease;
@@ -55,6 +57,12 @@ export class Holdings {
 
   isReturned(id: string): boolean {
     return this.#held.get(id)?.phase === 'returned';
+  }
+
+  /** Since its delivery; 0 for an id that is not held. */
+  ageMs(id: string): number {
+    const holding = this.#held.get(id);
+    return holding === undefined ? 0 : performance.now() - holding.since;
   }
 
   /** The newest lease of an id. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { lengthPrefixed } from '../shared/crypto/length-prefixed.ts';
 import type { Signature } from '../shared/driver-protocol.ts';
 import type { DriverDatabase, Statement } from './database.ts';
+import type { Count } from './metrics.ts';
 
 /**
  * The journal: what was signed for each request id. A signature leaves the worker only after its row is durable, and the
@@ -39,7 +40,7 @@ export interface JournalWriter {
   readonly masterKeyId: string;
 }
 
-export function createJournal(database: DriverDatabase, writer: JournalWriter): Journal {
+export function createJournal(database: DriverDatabase, writer: JournalWriter, count: Count): Journal {
   return {
     async find(requestIds) {
       if (requestIds.length === 0) return new Map();
@@ -59,6 +60,8 @@ export function createJournal(database: DriverDatabase, writer: JournalWriter): 
         writer.instance,
         writer.masterKeyId,
       ]);
+      count('journal_rows', rows.length);
+      count('journal_conflicts', entries.length - rows.length);
       return new Set(rows.map((row) => row.request_id));
     },
     async discard(entries, reason) {
@@ -70,6 +73,7 @@ export function createJournal(database: DriverDatabase, writer: JournalWriter): 
         writer.slot,
         writer.instance,
       ]);
+      count('signatures_discarded', entries.length);
     },
   };
 }

@@ -1,6 +1,8 @@
+import type { Log } from '../shared/log.ts';
 import type { DriverDatabase } from './database.ts';
 import type { HsmFailure, HsmResult } from './hsm/jobs.ts';
 import { insertKeys, type StoredKey, selectKeysByKeyId, selectKeysByRequestId } from './key-rows.ts';
+import type { Count } from './metrics.ts';
 import type { WrappedKey } from './wrapped-key.ts';
 
 /**
@@ -23,15 +25,33 @@ export type FoundKey =
   /** The HSM could not say. */
   | { readonly found: 'unchecked'; readonly failure: HsmFailure };
 
+export interface KeyStoreParts {
+  readonly database: DriverDatabase;
+  readonly checkTags: (keys: readonly WrappedKey[]) => Promise<readonly HsmResult<boolean>[]>;
+  readonly count: Count;
+  readonly log: Log;
+}
+
+/** Keys whose tag failed and was told; beyond that it is counted only. */
+const toldKeys = 1_000;
+
 /** About 600 bytes each. */
 const memoryRows = 20_000;
 
-export function createKeyStore(
-  database: DriverDatabase,
-  checkTags: (keys: readonly WrappedKey[]) => Promise<readonly HsmResult<boolean>[]>,
-): KeyStore {
+export function createKeyStore({ database, checkTags, count, log }: KeyStoreParts): KeyStore {
   // A Map keeps the order of insertion: the first is the one used longest ago.
   const memory = new Map<string, StoredKey>();
+  const told = new Set<string>();
+
+  /** An alarm: somebody writes in the driver database. Once a key; a client that keeps asking fills no log. */
+  function changed({ key }: StoredKey): FoundKey {
+    count('tag_failures');
+    if (!told.has(key.keyId) && told.size < toldKeys) {
+      told.add(key.keyId);
+      log.error({ code: 'KEY_UNUSABLE', keyId: key.keyId }, 'stored key was changed: its integrity tag does not hold');
+    }
+    return { found: 'changed' };
+  }
 
   function remember(stored: StoredKey): void {
     memory.delete(stored.key.keyId);
@@ -47,7 +67,7 @@ export function createKeyStore(
       const answer = answers[at];
       if (answer === undefined) throw new Error('the HSM layer answers every tag');
       if (!answer.ok) return { found: 'unchecked', failure: answer };
-      if (!answer.value) return { found: 'changed' };
+      if (!answer.value) return changed(row);
       remember(row);
       return { found: 'key', ...row };
     });
@@ -76,6 +96,7 @@ export function createKeyStore(
     },
     async add(keys) {
       const ours = await insertKeys(database, keys);
+      count('keys_stored', ours.size);
       for (const stored of keys) if (ours.has(stored.key.requestId)) remember(stored);
       return ours;
     },

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readCeremonyFile } from '../shared/ceremony-file.ts';
 import { type DriverConfiguration, driverConfiguration } from '../shared/configuration/driver.ts';
-import { loadConfiguration } from '../shared/configuration/load.ts';
 import type { SlotConfiguration } from '../shared/configuration/sections.ts';
 import { checkSchema } from '../shared/database/migrate.ts';
 import { createPool } from '../shared/database/pool.ts';
@@ -15,22 +14,29 @@ import { createApiTransport } from './api-transport.ts';
 import { createDriverDatabase } from './database.ts';
 import { type Ending, leave, listenForEnd } from './ending.ts';
 import { openHsm } from './hsm/session-threads.ts';
+import { openLocalResults } from './pin-guard/local-results.ts';
+import { createPinGuard } from './pin-guard/pin-guard.ts';
 import { connectToPrimary, type PrimaryLink } from './primary-link.ts';
+import { startPulse } from './pulse.ts';
+import { idleReport, slotFacts } from './report.ts';
 import { createSlotState } from './slot-state.ts';
 import { startWork } from './start-work.ts';
 
 /**
- * The worker process: owner of one HSM slot. Forked by the primary, which tells it by two environment variables which
- * configuration file and which slot; it reads the rest itself. The only process that opens a PIN.
+ * The worker process: owner of one HSM slot. Forked by the primary, which tells it by two environment variables the
+ * configuration and which slot; it reads the files that are named there itself. The only process that opens a PIN.
  */
 const instance = randomUUID();
 const ending = Promise.withResolvers<Ending>();
 listenForEnd(ending.resolve);
-const link = connectToPrimary(
-  () => ending.resolve({ why: 'asked' }),
-  () => ending.resolve({ why: 'orphaned' }),
-);
+let deviceSuspect = (): void => {};
+const link = connectToPrimary({
+  onStop: () => ending.resolve({ why: 'asked' }),
+  onLost: () => ending.resolve({ why: 'orphaned' }),
+  onDeviceSuspect: () => deviceSuspect(),
+});
 link.send({ type: 'started', instance });
+const pulse = startPulse(link);
 
 const slotName = process.env[workerEnvironment.slot] ?? '';
 let log = createLog('info', { slot: slotName });
@@ -40,7 +46,7 @@ start().catch((error) => ending.resolve({ why: 'fault', error: asCodedError(erro
 void ending.promise.then((why) => leave(why, releasers, link, log));
 
 async function start(): Promise<void> {
-  const configuration = loadConfiguration(process.env[workerEnvironment.configFile] ?? '', driverConfiguration);
+  const configuration = driverConfiguration.parse(JSON.parse(process.env[workerEnvironment.configuration] ?? ''));
   const slot = configuration.slots.find((one) => one.name === slotName);
   if (slot === undefined)
     throw new CodedError('CONFIG_INVALID', `there is no slot ${JSON.stringify(slotName)} any more`);
@@ -65,6 +71,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
 
   // Everything that is read from files, before anything is touched.
   const ceremony = readCeremonyFile(configuration.ceremonyFile);
+  const local = openLocalResults(configuration.stateDirectory);
   const transport = createApiTransport(configuration.api, log);
   releasers.add('API connections', () => transport.close(), 200);
 
@@ -75,6 +82,14 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   await checkSchema(pool, configuration.database, driverSchema);
   const database = createDriverDatabase(pool, configuration.database, log);
 
+  const threads = { total: slot.sessions, busy: 0 };
+  const outside = () => ({
+    state: state.now,
+    api: transport.reached ? ('reached' as const) : ('lost' as const),
+    certificateExpiresAt: transport.certificateExpiresAt,
+  });
+  pulse.report(() => ({ ...idleReport, ...outside(), threads }));
+
   // HSM.
   const turn = {
     take: () => link.takeTurn(),
@@ -83,16 +98,44 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
       state.to('probing');
     },
   };
-  const hsm = await openHsm({ slot, keyStore: configuration.keyStore, ceremony, turn, log });
+  const { node, keyStore } = configuration;
+  const pins = createPinGuard({ database, local, slot, node, instance, log });
+  const { firstLogin } = pins;
+  const hsm = await openHsm({ slot, keyStore, ceremony, turn, firstLogin, log, watch: pulse.watch });
   releasers.add('HSM', () => hsm.stop(), 500);
 
   // Work.
   const { capabilities, token } = hsm;
   const api = createApiClient(transport, { instance, slot: slot.name, capabilities: [...capabilities] });
-  const { keyStore } = configuration;
   const writer = { slot: slot.name, instance, masterKeyId: ceremony.masterKey.id };
-  const fail = (error: CodedError): void => ending.resolve({ why: 'fault', error });
-  startWork({ keyStore, writer, threads: slot.sessions, hsm, api, database, state, fail, releasers, log });
+  const fail = async (error: CodedError): Promise<void> => {
+    // Before anything else: no other process must try it again.
+    if (error.code === 'PIN_REFUSED') await pins.refusedLater(error.detail);
+    ending.resolve({ why: 'fault', error });
+  };
+  const work = startWork({
+    keyStore,
+    writer,
+    threads: slot.sessions,
+    keepAliveMs: slot.keepAliveMs,
+    integrityKeyId: ceremony.integrityKey.id,
+    onDeviceFault: ({ code, detail }) => link.send({ type: 'device-fault', code, message: detail }),
+    hsm,
+    api,
+    database,
+    state,
+    fail,
+    releasers,
+    log,
+  });
+  deviceSuspect = work.deviceSuspect;
+  const opened = slotFacts(hsm, ceremony.masterKey.id);
+  pulse.report(() => ({
+    ...outside(),
+    ...work.facts(),
+    threads: { ...threads, busy: hsm.busyThreads() },
+    slot: opened,
+  }));
   log.info(
     {
       token: token.label,

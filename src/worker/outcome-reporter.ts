@@ -12,6 +12,8 @@ import { retryDelayMs } from './api-client.ts';
 import { ApiFailure } from './api-transport.ts';
 import { createBackOff } from './back-off.ts';
 import type { Holdings } from './holdings.ts';
+import type { Count } from './metrics.ts';
+import { createQuietLog } from './quiet-log.ts';
 
 /**
  * Delivers outcomes: one call on the wire at a time, everything that is ready goes with the next one, repeated until
@@ -30,6 +32,7 @@ export interface ReporterOptions {
   /** Outcomes were acknowledged: places are free. */
   readonly onAcknowledged: () => void;
   readonly onEnded: (error: CodedError) => void;
+  readonly count: Count;
   readonly log: Log;
 }
 
@@ -41,6 +44,7 @@ export function createOutcomeReporter(options: ReporterOptions): OutcomeReporter
   const waiting = new Map<string, OutcomeResult>();
   const alarm = createAlarm();
   const backOff = createBackOff(100, 2_000);
+  const quiet = createQuietLog(log);
   const stopped = new AbortController();
   let sending: Promise<void> | undefined;
 
@@ -109,10 +113,12 @@ export function createOutcomeReporter(options: ReporterOptions): OutcomeReporter
         log.debug({ ...fields, acknowledgement }, 'outcome acknowledged');
         return;
       case 'conflict':
+        options.count('outcomes_conflicting');
         log.error(fields, 'outcome contradicts what the API accepted before or knows of the key');
         return;
       case 'unknown':
-        log.warn(fields, 'outcome came too late: the API no longer waits for it');
+        options.count('outcomes_late');
+        quiet.warn({ ...fields, code: acknowledgement }, 'outcome came too late: the API no longer waits for it');
         return;
       default:
         throw new Error(`unknown acknowledgement: ${acknowledgement satisfies never}`);

@@ -39,6 +39,7 @@ export function createPoller(options: PollerOptions): Poller {
   const backOff = createBackOff(100, 2_000);
   let call: { readonly abort: AbortController; readonly asksForWork: boolean } | undefined;
   let stopping = false;
+  let first = true;
   let loop: Promise<void> = Promise.resolve();
 
   async function poll(): Promise<void> {
@@ -58,10 +59,12 @@ export function createPoller(options: PollerOptions): Poller {
     call = { abort, asksForWork: max > 0 };
     try {
       // Held open only while waiting for work, and not for long while leases need renewal.
-      const waitMs = max === 0 ? 0 : holding.length === 0 ? protocolLimits.maxWaitMs : renewalMs;
+      // The very first is answered at once: whether the API is there, and takes us, is known then.
+      const waitMs = max === 0 || first ? 0 : holding.length === 0 ? protocolLimits.maxWaitMs : renewalMs;
       const asked = performance.now();
       const leased = await options.lease({ max, holding, waitMs }, abort.signal);
       backOff.reset();
+      first = false;
       if (!stopping) options.take(leased);
       // An API that is about to stop answers at once and empty: not asked in a tight loop.
       const early = leased.requests.length === 0 && performance.now() - asked < waitMs / 2;

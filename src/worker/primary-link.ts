@@ -11,11 +11,16 @@ export interface PrimaryLink {
   endTurn(): void;
 }
 
-/**
- * @param onStop the primary asks this worker to end.
- * @param onLost the primary is gone. Nobody supervises this process any more: it must end by itself.
- */
-export function connectToPrimary(onStop: () => void, onLost: () => void): PrimaryLink {
+export interface PrimaryNews {
+  /** The primary asks this worker to end. */
+  onStop(): void;
+  /** The primary is gone. Nobody supervises this process any more: it must end by itself. */
+  onLost(): void;
+  /** A sibling on the same token met a device fault. */
+  onDeviceSuspect(): void;
+}
+
+export function connectToPrimary(news: PrimaryNews): PrimaryLink {
   const { worker } = cluster;
   if (worker === undefined || process.send === undefined) throw new Error('a worker is started by its primary only');
   let granted: (() => void) | undefined;
@@ -23,9 +28,11 @@ export function connectToPrimary(onStop: () => void, onLost: () => void): Primar
   process.on('message', (message: ToWorker) => {
     switch (message.type) {
       case 'stop':
-        return onStop();
+        return news.onStop();
       case 'turn-granted':
         return granted?.();
+      case 'device-suspect':
+        return news.onDeviceSuspect();
       default:
         // A newer primary may say more.
         return message satisfies never;
@@ -35,7 +42,7 @@ export function connectToPrimary(onStop: () => void, onLost: () => void): Primar
     // Without this, node:cluster calls process.exit right after this listener: outcomes would be lost, and with a hung
     // native call the process would stay for ever.
     worker.exitedAfterDisconnect = true;
-    onLost();
+    news.onLost();
   });
 
   function deliver(message: ToPrimary): Promise<void> {

@@ -1,5 +1,5 @@
-import type { WorkerState } from '../shared/ipc.ts';
 import type { Log } from '../shared/log.ts';
+import type { WorkerState } from '../shared/worker-state.ts';
 
 /**
  * The state of the worker's slot. Only `ready` takes work; in every other state lease calls ask for nothing.

@@ -1,10 +1,12 @@
 import type { CodedError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
 import type { Releasers } from '../shared/releasers.ts';
+import type { WorkerReport } from '../shared/worker-report.ts';
 import type { ApiClient, Leased } from './api-client.ts';
 import { createCapacity } from './capacity.ts';
 import type { DriverDatabase } from './database.ts';
 import { createDeviceJudge } from './device-judge.ts';
+import { createEasing } from './easing.ts';
 import { Holdings } from './holdings.ts';
 import type { Hsm } from './hsm/session-threads.ts';
 import { createGenerateKeyJob } from './jobs/generate-key.ts';
@@ -12,7 +14,9 @@ import { answeringCalls } from './jobs/hsm-calls.ts';
 import { errorOutcome } from './jobs/job.ts';
 import { createSignJob } from './jobs/sign.ts';
 import { createJournal, type JournalWriter } from './journal.ts';
+import { startKeepAlive } from './keep-alive.ts';
 import { createKeyStore } from './key-store.ts';
+import { createMetrics } from './metrics.ts';
 import { createOutcomeReporter } from './outcome-reporter.ts';
 import { createPoller } from './poller.ts';
 import type { SlotState } from './slot-state.ts';
@@ -26,23 +30,42 @@ export interface WorkParts {
   readonly api: ApiClient;
   readonly database: DriverDatabase;
   readonly state: SlotState;
+  readonly keepAliveMs: number;
+  readonly integrityKeyId: string;
+  /** What siblings on the same token should know. */
+  readonly onDeviceFault: (error: CodedError) => void;
   /** The worker cannot go on. */
   readonly fail: (error: CodedError) => void;
   readonly releasers: Releasers;
   readonly log: Log;
 }
 
+export interface Working {
+  facts(): WorkFacts;
+  /** A sibling on the same token met a device fault. */
+  deviceSuspect(): void;
+}
+
+/** Its part of the worker's report. */
+export type WorkFacts = Pick<
+  WorkerReport,
+  'requests' | 'events' | 'inDriver' | 'inHsm' | 'breaker' | 'held' | 'database' | 'leasedOnce'
+>;
+
 /**
  * Joins polling, jobs, journal and reports, and makes the slot ready. The end is the reverse: polling stops, what is
  * inside the HSM finishes and is journaled and reported, everything else is given back.
  */
-export function startWork(parts: WorkParts): void {
+export function startWork(parts: WorkParts): Working {
   const { keyStore, threads, api, database, state, fail, releasers, log } = parts;
+  const metrics = createMetrics();
+  const { count } = metrics;
+  let leasedOnce = false;
   const holdings = new Holdings();
-  const hsm = answeringCalls(parts.hsm);
+  const hsm = answeringCalls(parts.hsm, metrics.observe);
   const capabilities = new Set(parts.hsm.capabilities);
-  const keys = createKeyStore(database, hsm.checkTags);
-  const journal = createJournal(database, parts.writer);
+  const keys = createKeyStore({ database, checkTags: hsm.checkTags, count, log });
+  const journal = createJournal(database, parts.writer, count);
 
   releasers.add('what is held', () => api.lease({ max: 0, holding: [], waitMs: 0 }), 500);
   const reporter = createOutcomeReporter({
@@ -53,21 +76,44 @@ export function startWork(parts: WorkParts): void {
       poller.wake();
     },
     onEnded: fail,
+    count,
     log,
   });
   releasers.add('outcomes', () => reporter.stop());
   releasers.add('outcomes on their way', () => reporter.drained(), 1_000);
 
+  const easing = createEasing(threads, () => {
+    work.look();
+    poller.wake();
+  });
+  const device = createDeviceJudge({
+    state,
+    probe: () => parts.hsm.probe(),
+    onFault(error) {
+      parts.onDeviceFault(error);
+      // After the requests that failed were told so: from here on an error would not count any more.
+      setImmediate(() => {
+        work.giveBack();
+        poller.interrupt();
+      });
+    },
+    onCrowded: easing.crowded,
+    onHopeless: fail,
+    count,
+    log,
+  });
   const work = createWork({
     generateKey: createGenerateKeyJob({ keyStore, capabilities, keys, hsm, database }),
     sign: createSignJob({ keyStore, capabilities, keys, journal, hsm, database }),
     threads,
     capacity: createCapacity(threads),
     holdings,
-    device: createDeviceJudge({ state, probe: () => parts.hsm.probe(), onLost: fail, log }),
+    device,
+    easing,
     mayBegin: () => state.now === 'ready',
     report: reporter.report,
     onRoom: () => poller.wake(),
+    metrics,
     log,
   });
   releasers.add('work in the HSM', () => work.finish(), 1_800);
@@ -84,8 +130,19 @@ export function startWork(parts: WorkParts): void {
     }
   }
 
+  async function lease(...call: Parameters<ApiClient['lease']>): Promise<Leased> {
+    try {
+      const leased = await api.lease(...call);
+      leasedOnce = true;
+      return leased;
+    } catch (error) {
+      if (call[1]?.aborted !== true) count('lease_calls_failed');
+      throw error;
+    }
+  }
+
   const poller = createPoller({
-    lease: (call, signal) => api.lease(call, signal),
+    lease,
     room: () => (state.now === 'ready' && database.answers ? work.room() : 0),
     holding: () => holdings.ids(),
     take,
@@ -101,6 +158,28 @@ export function startWork(parts: WorkParts): void {
     if (now === 'ready') work.look();
     poller.interrupt();
   });
+  const keepAlive = startKeepAlive({
+    everyMs: parts.keepAliveMs,
+    threads,
+    identity: { keyStore, masterKeyId: parts.writer.masterKeyId, integrityKeyId: parts.integrityKeyId },
+    idleMs: hsm.idleMs,
+    mayCall: () => state.now === 'ready',
+    checkTags: hsm.checkTags,
+    onFailure: (failure) => void device.judge(failure),
+    count,
+  });
+  releasers.add('keep-alive and breaker', () => {
+    keepAlive.stop();
+    device.stop();
+  });
   state.to('ready');
   poller.start();
+  const facts = (): WorkFacts => ({
+    ...metrics.snapshot,
+    breaker: device.breaker,
+    held: holdings.size,
+    database: database.answers ? 'answers' : 'lost',
+    leasedOnce,
+  });
+  return { facts, deviceSuspect: device.suspect };
 }

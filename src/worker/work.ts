@@ -3,12 +3,15 @@ import type { Log } from '../shared/log.ts';
 import type { Capacity } from './capacity.ts';
 import { DatabaseLost } from './database.ts';
 import type { DeviceJudge } from './device-judge.ts';
+import type { Easing } from './easing.ts';
 import { Holdings } from './holdings.ts';
 import type { HsmFailure } from './hsm/jobs.ts';
 import type { MadeKey } from './jobs/generate-key.ts';
 import { type Ending, ended, errorOutcome, type Job, type Step } from './jobs/job.ts';
 import type { MadeSignatures } from './jobs/sign.ts';
+import type { Metrics } from './metrics.ts';
 import { oneByOne } from './one-by-one.ts';
+import { createQuietLog } from './quiet-log.ts';
 
 /**
  * Carries delivered requests through their two phases (make in the HSM, keep in the database) to exactly one ending
@@ -36,17 +39,20 @@ export interface WorkOptions {
   readonly threads: number;
   readonly capacity: Capacity;
   readonly holdings: Holdings;
-  readonly device: DeviceJudge;
+  readonly device: Pick<DeviceJudge, 'judge'>;
+  readonly easing: Easing;
   /** False while the device is suspect: nothing enters the HSM. */
   readonly mayBegin: () => boolean;
   readonly report: (id: string, outcome: Exclude<Ending, 'given back'>) => void;
   /** Room may have appeared. */
   readonly onRoom: () => void;
+  readonly metrics: Metrics;
   readonly log: Log;
 }
 
 export function createWork(options: WorkOptions): Work {
-  const { capacity, holdings, device, threads, log } = options;
+  const { capacity, holdings, device, easing, threads, metrics, log } = options;
+  const quiet = createQuietLog(log);
   let queue: LeasedRequest[] = [];
   let alone: LeasedRequest[] = [];
   let oneIsAlone = false;
@@ -57,11 +63,19 @@ export function createWork(options: WorkOptions): Work {
 
   function look(): void {
     if (finishing !== undefined || !options.mayBegin()) return;
-    while (queue.length > 0 && (inside < 2 || capacity.inside < 2 * threads)) {
-      begin(queue.splice(0, protocolLimits.maxBatch));
+    for (;;) {
+      const free = easing.limit() - capacity.inside;
+      if (queue.length === 0 || free <= 0 || (inside >= 2 && capacity.inside >= 2 * threads)) break;
+      begin(queue.splice(0, Math.min(protocolLimits.maxBatch, free)));
     }
     const first = alone[0];
-    if (first !== undefined && running === 0 && queue.length === 0 && holdings.size === alone.length) {
+    if (
+      first !== undefined &&
+      easing.limit() > 0 &&
+      running === 0 &&
+      queue.length === 0 &&
+      holdings.size === alone.length
+    ) {
       alone = alone.slice(1);
       oneIsAlone = true;
       begin([first]);
@@ -128,8 +142,18 @@ export function createWork(options: WorkOptions): Work {
   }
 
   async function endingOfFailure(failure: HsmFailure): Promise<Ending> {
-    if ((await device.judge(failure)) === 'lost') return errorOutcome('HSM_DEVICE_FAULT', failure.message, true);
-    return errorOutcome(failure.code, failure.message, failure.retryable || failure.device !== 'healthy');
+    const verdict = await device.judge(failure);
+    switch (verdict) {
+      case 'faulty':
+        return errorOutcome('HSM_DEVICE_FAULT', failure.message, true);
+      case 'crowded':
+        // No fault of anybody: whoever has room takes it, and it counts as no attempt.
+        return 'given back';
+      case 'sound':
+        return errorOutcome(failure.code, failure.message, failure.retryable || failure.device !== 'healthy');
+      default:
+        return verdict satisfies never;
+    }
   }
 
   function endingOf(request: LeasedRequest, error: unknown): Ending {
@@ -141,22 +165,41 @@ export function createWork(options: WorkOptions): Work {
   /** The one place where a request ends. */
   function end(request: LeasedRequest, ending: Ending): void {
     if (ending !== 'given back' && ending.kind === 'Error') {
-      log.warn(
-        { requestId: request.id, keyId: request.keyId, code: ending.code, cause: ending.message },
-        'request failed',
-      );
+      const { code, message: cause } = ending;
+      const fields = { requestId: request.id, keyId: request.keyId, code, cause };
+      log.debug(fields, 'request ended with an error');
+      quiet.warn(fields, 'request failed');
     }
+    metrics.observe('inDriver', request.kind, holdings.ageMs(request.id));
     // An error counts only with a live lease, and what was given back has none.
     if (ending === 'given back' || (ending.kind === 'Error' && holdings.isReturned(request.id))) {
-      holdings.drop(request.id);
+      gaveBack([request]);
     } else {
+      metrics.ended(request.kind, outcomeName(ending));
       holdings.answered(request.id);
       options.report(request.id, ending);
     }
   }
 
+  function gaveBack(requests: readonly LeasedRequest[]): void {
+    for (const { id, kind } of requests) {
+      holdings.drop(id);
+      metrics.ended(kind, 'given back');
+    }
+    metrics.count('leases_given_back', requests.length);
+  }
+
+  /** What has not begun. */
+  function giveBackWaiting(): void {
+    const waiting = [...queue, ...alone];
+    queue = [];
+    alone = [];
+    gaveBack(waiting);
+  }
+
   return {
     take(requests) {
+      metrics.count('leases_taken', requests.length);
       for (const request of requests) {
         const weight = request.kind === 'Sign' ? options.sign.weight(request) : options.generateKey.weight(request);
         if (!holdings.take(request.id, request.lease, weight)) {
@@ -168,24 +211,34 @@ export function createWork(options: WorkOptions): Work {
     },
     room() {
       if (oneIsAlone || alone.length > 0 || holdings.size >= Holdings.limit) return 0;
-      return Math.min(capacity.room(holdings.weightInWork()), Holdings.limit - holdings.size);
+      const weight = holdings.weightInWork();
+      return Math.max(0, Math.min(capacity.room(weight), easing.limit() - weight, Holdings.limit - holdings.size));
     },
     look,
     giveBack() {
-      for (const request of [...queue, ...alone]) holdings.drop(request.id);
-      queue = [];
-      alone = [];
+      giveBackWaiting();
       holdings.returnWork();
     },
     async finish() {
       finishing ??= Promise.withResolvers<void>();
-      for (const request of [...queue, ...alone]) holdings.drop(request.id);
-      queue = [];
-      alone = [];
+      giveBackWaiting();
       if (running === 0) finishing.resolve();
       await finishing.promise;
     },
   };
+}
+
+function outcomeName(result: Exclude<Ending, 'given back'>): string {
+  switch (result.kind) {
+    case 'PublicKey':
+      return 'made';
+    case 'Signatures':
+      return 'signed';
+    case 'Error':
+      return `error ${result.code}`;
+    default:
+      return result satisfies never;
+  }
 }
 
 function isGeneral(error: unknown): boolean {

@@ -14,6 +14,25 @@
 export const ckrClasses = ['request', 'back-pressure', 'session', 'device', 'pin', 'master-key-missing'] as const;
 export type CkrClass = (typeof ckrClasses)[number];
 
+/** What the driver does about each class (failure.ts, workbench.ts); printed into docs/errors.md. */
+export const ckrConsequences: Readonly<Record<CkrClass, string>> = {
+  request:
+    'the one request fails and its neighbours do not; the HSM counts as healthy. From C_UnwrapKey: the start-up blob is tried first, and the key is called unusable only when that opens',
+  'back-pressure': 'the request is given back and may succeed on another slot or later; the HSM counts as healthy',
+  session: 'a new session with a new login, once, and the same item again; if that fails too, a device fault',
+  device: 'the request is given back, the slot is suspect, and a probe decides whether its process is replaced',
+  pin: 'the slot is latched and nobody tries this PIN again until its file changes or an operator clears it',
+  'master-key-missing':
+    'a new session that looks the key up again, once; if it is still missing the slot takes no work, and no request is blamed',
+};
+
+/** What is special about an entry, in addition to its class. */
+export function ckrRemark({ ambiguous, gone }: CkrEntry): string {
+  if (gone === true) return 'this process cannot reach the HSM again: it is replaced without a probe';
+  if (ambiguous === true) return 'some tokens answer it for bad data: from C_UnwrapKey, the start-up blob tells which';
+  return '';
+}
+
 export interface CkrEntry {
   readonly name: `CKR_${string}`;
   readonly class: CkrClass;
@@ -132,6 +151,7 @@ export const ckrTable: ReadonlyMap<number, CkrEntry> = new Map<number, CkrEntry>
 export const CKR = {
   GENERAL_ERROR: 0x005,
   ARGUMENTS_BAD: 0x007,
+  WRAPPED_KEY_INVALID: 0x110,
   CRYPTOKI_NOT_INITIALIZED: 0x190,
   CRYPTOKI_ALREADY_INITIALIZED: 0x191,
   USER_ALREADY_LOGGED_IN: 0x100,

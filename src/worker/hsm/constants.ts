@@ -24,6 +24,8 @@ export const CKM = {
   EDDSA: 0x1057,
   AES_KEY_GEN: 0x1080,
   AES_ECB: 0x1081,
+  AES_CBC_PAD: 0x1085,
+  AES_GCM: 0x1087,
   /** RFC 5649 in SoftHSM; something else in openCryptoki: never trusted by its number. */
   AES_KEY_WRAP_PAD: 0x210a,
   /** RFC 5649 by the standard. */
@@ -64,7 +66,7 @@ export const CKA = {
   ALLOWED_MECHANISMS: 0x40000600,
 } as const;
 
-/** Flags: C_Initialize, C_OpenSession, and those of CK_TOKEN_INFO. */
+/** Flags: C_Initialize, C_OpenSession, and those of CK_TOKEN_INFO and CK_MECHANISM_INFO. */
 export const CKF = {
   OS_LOCKING_OK: 0x02,
   RW_SESSION: 0x02,
@@ -74,6 +76,8 @@ export const CKF = {
   USER_PIN_COUNT_LOW: 0x1_0000,
   USER_PIN_FINAL_TRY: 0x2_0000,
   USER_PIN_LOCKED: 0x4_0000,
+  WRAP: 0x2_0000,
+  UNWRAP: 0x4_0000,
 } as const;
 
 /** User types of C_Login. */

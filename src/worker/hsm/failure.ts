@@ -66,6 +66,7 @@ function verdict(code: ErrorCode, thrown: unknown): Verdict {
     case 'CURVE_NOT_SUPPORTED':
       return { device: 'healthy', retryable: true };
     case 'PIN_REFUSED':
+    case 'PIN_NOT_TRIED':
     case 'MASTER_KEY_MISSING':
     case 'MASTER_KEY_OTHER':
     case 'TOKEN_NOT_FOUND':

@@ -24,7 +24,7 @@ export function generateKey(bench: Workbench, job: GenerateKeyJob): GeneratedKey
     publicKey: made.publicKey,
     blob: made.blob,
     wrapAlgorithm: ceremony.masterKey.wrapAlgorithm,
-    wrapMechanism: ceremony.masterKey.wrapMechanism,
+    wrapMechanism: session.wrapMethod.mechanism,
     masterKeyId: ceremony.masterKey.id,
     integrityKeyId: ceremony.integrityKey.id,
     allowedKinds: [],

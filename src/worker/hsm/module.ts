@@ -30,9 +30,26 @@ export interface OaepParameter {
   readonly mgf: number;
   readonly source: number;
 }
+/** CK_GCM_PARAMS (PKCS#11 3.1 section 6.13.3). The library may write its own IV over `iv`. */
+export interface GcmParameter {
+  readonly iv: Buffer;
+  readonly aad: Buffer;
+  readonly tagBits: number;
+}
 export interface Mechanism {
   readonly mechanism: number;
   readonly oaep?: OaepParameter;
+  readonly gcm?: GcmParameter;
+  /** A parameter that is nothing but an initialisation vector. */
+  readonly iv?: Buffer;
+}
+
+/** CK_INFO as far as it is used. */
+export interface LibraryInfo {
+  readonly cryptoki: string;
+  readonly manufacturer: string;
+  readonly description: string;
+  readonly version: string;
 }
 
 /** CK_TOKEN_INFO as far as it is used; texts without their padding. */
@@ -54,7 +71,12 @@ export interface CallClock {
 export interface Cryptoki {
   /** @returns false when another thread of this process has initialised the library already. */
   initialize(): boolean;
+  info(): LibraryInfo;
   slots(): Handle[];
+  /** What the token advertises; only a round trip proves any of it. */
+  mechanisms(slot: Handle): number[];
+  /** CKF_… of CK_MECHANISM_INFO. */
+  mechanismFlags(slot: Handle, mechanism: number): number;
   tokenInfo(slot: Handle): TokenInfo;
   openSession(slot: Handle): Handle;
   closeSession(session: Handle): void;
@@ -67,6 +89,7 @@ export interface Cryptoki {
   attribute(session: Handle, object: Handle, type: number): Buffer;
   setAttributes(session: Handle, object: Handle, template: Template): void;
   createObject(session: Handle, template: Template): Handle;
+  copyObject(session: Handle, object: Handle, template: Template): Handle;
   destroyObject(session: Handle, object: Handle): void;
   generateKey(session: Handle, mechanism: Mechanism, template: Template): Handle;
   generateKeyPair(
@@ -79,6 +102,8 @@ export interface Cryptoki {
   unwrapKey(session: Handle, mechanism: Mechanism, unwrappingKey: Handle, blob: Buffer, template: Template): Handle;
   /** C_SignInit and C_Sign. @param data neither empty nor shared with another thread. */
   sign(session: Handle, mechanism: Mechanism, key: Handle, data: Buffer): Buffer;
+  /** C_DecryptInit and C_Decrypt: nothing of ours is decrypted; it is what a thief would call. */
+  decrypt(session: Handle, mechanism: Mechanism, key: Handle, data: Buffer): Buffer;
 }
 
 const silent: CallClock = { enter() {}, leave() {} };
@@ -132,6 +157,19 @@ function cryptoki(library: pkcs11js.PKCS11, clock: CallClock): Cryptoki {
         throw fault;
       }
     },
+    info: () =>
+      call('C_GetInfo', () => {
+        const { cryptokiVersion, manufacturerID, libraryDescription, libraryVersion } = library.C_GetInfo();
+        return {
+          cryptoki: `${cryptokiVersion.major}.${cryptokiVersion.minor}`,
+          manufacturer: unpadded(manufacturerID),
+          description: unpadded(libraryDescription),
+          version: `${libraryVersion.major}.${libraryVersion.minor}`,
+        };
+      }),
+    mechanisms: (slot) => call('C_GetMechanismList', () => library.C_GetMechanismList(slot)),
+    mechanismFlags: (slot, mechanism) =>
+      call('C_GetMechanismInfo', () => library.C_GetMechanismInfo(slot, mechanism).flags),
     slots: () => call('C_GetSlotList', () => library.C_GetSlotList(true)),
     tokenInfo: (slot) => call('C_GetTokenInfo', () => plain(library.C_GetTokenInfo(slot))),
     openSession: (slot) =>
@@ -171,6 +209,8 @@ function cryptoki(library: pkcs11js.PKCS11, clock: CallClock): Cryptoki {
       call('C_SetAttributeValue', () => library.C_SetAttributeValue(session, object, checked(template))),
     createObject: (session, template) =>
       call('C_CreateObject', () => library.C_CreateObject(session, checked(template))),
+    copyObject: (session, object, template) =>
+      call('C_CopyObject', () => library.C_CopyObject(session, object, checked(template))),
     destroyObject: (session, object) => call('C_DestroyObject', () => library.C_DestroyObject(session, object)),
     generateKey: (session, mechanism, template) =>
       call('C_GenerateKey', () => library.C_GenerateKey(session, native(mechanism), checked(template))),
@@ -191,6 +231,10 @@ function cryptoki(library: pkcs11js.PKCS11, clock: CallClock): Cryptoki {
       call('C_SignInit', () => library.C_SignInit(session, native(mechanism), key));
       return call('C_Sign', () => Buffer.from(library.C_Sign(session, data, Buffer.allocUnsafe(maxSignatureBytes))));
     },
+    decrypt(session, mechanism, key, data) {
+      call('C_DecryptInit', () => library.C_DecryptInit(session, native(mechanism), key));
+      return call('C_Decrypt', () => Buffer.from(library.C_Decrypt(session, data, Buffer.alloc(maxWrappedBytes))));
+    },
   };
 }
 
@@ -210,10 +254,18 @@ function unpadded(text: string): string {
   return text.replaceAll('\0', ' ').trimEnd();
 }
 
-function native({ mechanism, oaep }: Mechanism): pkcs11js.Mechanism {
-  // CK_PARAMS_RSA_OAEP = 4; a type the binding does not know would pass uninitialised memory to the HSM.
-  return oaep === undefined ? { mechanism } : { mechanism, parameter: { type: 4, ...oaep } as pkcs11js.RsaOAEP };
+/** A type the binding does not know would pass uninitialised memory to the HSM. */
+function native({ mechanism, oaep, gcm, iv }: Mechanism): pkcs11js.Mechanism {
+  if (oaep !== undefined) return { mechanism, parameter: { type: ckParams.RSA_OAEP, ...oaep } as pkcs11js.RsaOAEP };
+  if (gcm !== undefined) {
+    const parameter = { type: ckParams.GCM, ...gcm, ivBits: gcm.iv.length * 8 };
+    return { mechanism, parameter: parameter as pkcs11js.GcmParams };
+  }
+  return iv === undefined ? { mechanism } : { mechanism, parameter: iv };
 }
+
+/** The binding’s numbers (CK_PARAMS_…). */
+const ckParams = { RSA_OAEP: 4, GCM: 25 } as const;
 
 function checked(template: Template): pkcs11js.Template {
   for (const { type, value } of template) {

@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import type { CeremonyFile } from '../../shared/ceremony-file.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { type Capability, type Curve, capability, curves } from '../../shared/keys.ts';
-import { CKA } from './constants.ts';
-import { codedError, mayBlameBlob } from './failure.ts';
-import { Pkcs11Fault } from './fault.ts';
-import { integrityKeyId, integrityKeyText } from './integrity-key-id.ts';
-import type { Cryptoki, Handle } from './module.ts';
+import type { WrapAlgorithm, WrapMethod } from '../../shared/wrap-algorithms.ts';
+import { flag, valueIsRefused } from './attributes.ts';
+import { CKA, CKF } from './constants.ts';
+import { curveFacts } from './curve.ts';
+import { mustHold, proveCanaries, proveKeys } from './identity.ts';
 import type { Session } from './session.ts';
 import { signVerified } from './sign-verified.ts';
+import type { Token } from './token.ts';
 import type { StartUpBlob, Workbench } from './workbench.ts';
+import { wrapCandidates } from './wrap.ts';
 
 /**
  * What a slot proves before it takes work: what its token can do (advertised mechanism lists lie), and that it holds the
@@ -18,7 +19,10 @@ import type { StartUpBlob, Workbench } from './workbench.ts';
 
 export interface ProbedCurve {
   readonly curve: Curve;
+  readonly wrapAlgorithm: WrapAlgorithm;
   readonly wrapMechanism: number;
+  /** Whether the token lists everything that the round trip uses, the wrap mechanism for wrapping. */
+  readonly advertised: boolean;
   readonly works: boolean;
   /** Why not, in one line. */
   readonly failure?: string;
@@ -36,9 +40,13 @@ export interface Proof {
  */
 export function proveSlot(bench: Workbench): Proof {
   const { session, ceremony } = bench;
-  checkMasterKeyAttributes(session, ceremony);
-  checkIntegrityKey(session, ceremony);
-  const tried = curves.map((curve) => tryCurve(session, curve, ceremony.masterKey.wrapMechanism));
+  proveKeys(session, ceremony);
+  const all = methodsOf(bench).map((method) => tryMethod(session, bench.token, method));
+  // The first in the configured order that can do all that any can: a later one is no better.
+  const most = Math.max(...all.map((tried) => tried.filter(({ blob }) => blob !== undefined).length));
+  const tried = all.find((one) => one.filter(({ blob }) => blob !== undefined).length === most) ?? [];
+  const mechanism = tried[0]?.row.wrapMechanism ?? session.wrapMethod.mechanism;
+  session.useMechanism(mechanism);
   const working = tried.filter((one) => one.blob !== undefined).map((one) => one.row.curve);
   const failures = tried.map(({ row }) => row.failure).filter((failure) => failure !== undefined);
   if (working.length === 0)
@@ -50,29 +58,15 @@ export function proveSlot(bench: Workbench): Proof {
     );
   }
 
-  const canaries = ceremony.canaries.filter(({ curve }) => working.includes(curve));
-  for (const { curve, publicKey, blob } of canaries) {
-    identity(ceremony, `canary for ${curve}`, () =>
-      session.withUnwrapped(curve, Buffer.from(blob, 'base64'), (key) =>
-        signVerified(session, curve, key, publicKey, randomBytes(32)),
-      ),
-    );
-  }
-  if (canaries.length === 0) {
-    throw new CodedError(
-      'MASTER_KEY_OTHER',
-      `no canary of ${ceremony.masterKey.id} is of a curve this token can do (${working.join(', ')})`,
-    );
-  }
-  identity(ceremony, 'attestation key', () => bench.attest(randomBytes(32)));
+  const proven = proveCanaries(session, ceremony, working);
+  mustHold(ceremony, 'attestation key', () => bench.attest(randomBytes(32)));
 
-  const proven = canaries.map(({ curve }) => curve);
   const [startUpBlob] = tried.flatMap(({ row, blob }) =>
-    blob !== undefined && proven.includes(row.curve) ? [{ curve: row.curve, ...blob }] : [],
+    blob !== undefined && proven.includes(row.curve) ? [{ curve: row.curve, ...blob, wrapMechanism: mechanism }] : [],
   );
   if (startUpBlob === undefined) throw new CodedError('HSM_DEVICE_FAULT', 'no start-up blob could be made');
   return {
-    probeTable: tried.map(({ row }) => row),
+    probeTable: all.flat().map(({ row }) => row),
     capabilities: proven.flatMap((curve) => [capability('GenerateKey', curve), capability('Sign', curve)]),
     startUpBlob,
   };
@@ -83,18 +77,28 @@ export function proveAtWork(bench: Workbench, { curve }: StartUpBlob): void {
   const { session, ceremony } = bench;
   roundTrip(session, curve);
   bench.proveHealthy();
-  const canary = ceremony.canaries.find((one) => one.curve === curve);
-  if (canary === undefined) return;
-  identity(ceremony, `canary for ${curve}`, () =>
-    session.withUnwrapped(curve, Buffer.from(canary.blob, 'base64'), (key) =>
-      signVerified(session, curve, key, canary.publicKey, randomBytes(32)),
-    ),
+  proveCanaries(session, ceremony, [curve]);
+}
+
+/**
+ * The numbers to try for the algorithm that the ceremony pinned: those of the slot’s configuration, else the one that the
+ * ceremony proved on this token.
+ * @throws CONFIG_INVALID when the slot’s configuration leaves the algorithm out.
+ */
+function methodsOf({ slot, ceremony, session }: Workbench): readonly WrapMethod[] {
+  const { wrapAlgorithm } = ceremony.masterKey;
+  if (slot.wrap === undefined) return [session.wrapMethod];
+  const methods = wrapCandidates(slot.wrap).filter(({ algorithm }) => algorithm === wrapAlgorithm);
+  if (methods.length > 0) return methods;
+  throw new CodedError(
+    'CONFIG_INVALID',
+    `slot ${slot.name}: wrap leaves out ${wrapAlgorithm}, which the ceremony pinned for ${ceremony.masterKey.id}`,
   );
 }
 
-/** Which curves a token can do under this master key, and why not the others. */
-export function probeCurves(session: Session, wrapMechanism: number): readonly ProbedCurve[] {
-  return curves.map((curve) => tryCurve(session, curve, wrapMechanism).row);
+/** Which curves a token can do under one wrap method, and why not the others. Leaves the session at this mechanism. */
+export function probeCurves(session: Session, token: Token): readonly ProbedCurve[] {
+  return tryMethod(session, token, session.wrapMethod).map(({ row }) => row);
 }
 
 /** What was proven with the key of the probe: it opened again and signed. */
@@ -103,12 +107,27 @@ interface Tried {
   readonly blob?: { readonly publicKey: string; readonly blob: Buffer };
 }
 
-function tryCurve(session: Session, curve: Curve, wrapMechanism: number): Tried {
+function tryMethod(session: Session, { slot }: Token, method: WrapMethod): Tried[] {
+  const { cryptoki } = session;
+  session.useMechanism(method.mechanism);
+  const listed = cryptoki.mechanisms(slot);
+  // Listed for encryption alone is not advertised: SoftHSM's AES-GCM.
+  const both = CKF.WRAP | CKF.UNWRAP;
+  const wraps = listed.includes(method.mechanism) && (cryptoki.mechanismFlags(slot, method.mechanism) & both) === both;
+  return curves.map((curve) => {
+    const { generate, sign } = curveFacts[curve];
+    return tryCurve(session, curve, method, wraps && listed.includes(generate) && listed.includes(sign));
+  });
+}
+
+function tryCurve(session: Session, curve: Curve, { algorithm, mechanism }: WrapMethod, advertised: boolean): Tried {
+  const row = { curve, wrapAlgorithm: algorithm, wrapMechanism: mechanism, advertised };
   try {
-    return { row: { curve, wrapMechanism, works: true }, blob: roundTrip(session, curve) };
+    return { row: { ...row, works: true }, blob: roundTrip(session, curve) };
   } catch (error) {
     // Whether it is the curve or the device shows in the others.
-    return { row: { curve, wrapMechanism, works: false, failure: `${curve}: ${(error as Error).message}` } };
+    const claim = advertised ? 'advertised but refused' : 'not advertised';
+    return { row: { ...row, works: false, failure: `${curve}: ${(error as Error).message} (${claim})` } };
   }
 }
 
@@ -140,77 +159,3 @@ const unwrappedAttributes = [
   ['CKA_EXTRACTABLE', CKA.EXTRACTABLE, false],
   ['CKA_TOKEN', CKA.TOKEN, false],
 ] as const;
-
-const masterKeyAttributes = [
-  ['CKA_SENSITIVE', CKA.SENSITIVE, true],
-  ['CKA_EXTRACTABLE', CKA.EXTRACTABLE, false],
-  ['CKA_WRAP', CKA.WRAP, true],
-  ['CKA_UNWRAP', CKA.UNWRAP, true],
-  ['CKA_ENCRYPT', CKA.ENCRYPT, false],
-  ['CKA_DECRYPT', CKA.DECRYPT, false],
-  ['CKA_SIGN', CKA.SIGN, false],
-  ['CKA_VERIFY', CKA.VERIFY, false],
-  ['CKA_DERIVE', CKA.DERIVE, false],
-  ['CKA_MODIFIABLE', CKA.MODIFIABLE, false],
-] as const;
-
-/** Each of these stops an attack that was run (a PIN holder sets CKA_DECRYPT and reads every blob). */
-function checkMasterKeyAttributes({ cryptoki, handle, masterKey }: Session, { masterKey: { id } }: CeremonyFile): void {
-  const wrong = masterKeyAttributes
-    .filter(([, type, wanted]) => flag(cryptoki, handle, masterKey, type) === !wanted)
-    .map(([name, , wanted]) => `${name} is ${!wanted}`);
-  if (wrong.length > 0) {
-    throw new CodedError(
-      'MASTER_KEY_OTHER',
-      `the object that should be ${id} is not as the ceremony made it: ${wrong.join(', ')}`,
-    );
-  }
-  valueIsRefused(cryptoki, handle, masterKey, 'the master key');
-}
-
-/** With another integrity key every row would look tampered with. */
-function checkIntegrityKey(session: Session, { integrityKey: { id } }: CeremonyFile): void {
-  const made = integrityKeyId(session.hmac(integrityKeyText));
-  if (made !== id)
-    throw new CodedError('MASTER_KEY_OTHER', `the integrity key on this token is ${made}, the ceremony’s is ${id}`);
-}
-
-/** A CK_BBOOL; undefined where the token does not know the attribute. */
-function flag(cryptoki: Cryptoki, session: Handle, object: Handle, type: number): boolean | undefined {
-  try {
-    const [value] = cryptoki.attribute(session, object, type);
-    return value === undefined ? undefined : value !== 0;
-  } catch (error) {
-    if (error instanceof Pkcs11Fault && error.ckr.class === 'request') return undefined;
-    throw error;
-  }
-}
-
-/** @throws RangeError when the token hands out a key's value (and clears it). */
-export function valueIsRefused(cryptoki: Cryptoki, session: Handle, key: Handle, what: string): void {
-  let value: Buffer;
-  try {
-    value = cryptoki.attribute(session, key, CKA.VALUE);
-  } catch (error) {
-    if (error instanceof Pkcs11Fault && error.ckr.class === 'request') return;
-    throw error;
-  }
-  if (value.length === 0) return;
-  value.fill(0);
-  throw new RangeError(`the token gives out the value of ${what} (CKA_VALUE)`);
-}
-
-/** The token has just proven that it can do this with keys of its own: failing here is about which master key it holds. */
-function identity(ceremony: CeremonyFile, what: string, prove: () => unknown): void {
-  try {
-    prove();
-  } catch (cause) {
-    if (cause instanceof Pkcs11Fault && !mayBlameBlob(cause)) throw cause;
-    const { message } = codedError(cause);
-    throw new CodedError(
-      'MASTER_KEY_OTHER',
-      `the ${what} of ${ceremony.masterKey.id} does not hold on this token (${message})`,
-      { cause },
-    );
-  }
-}

@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { codedError } from './failure.ts';
 import { generateKey } from './generate-key.ts';
-import { type CallClock, loadModule } from './module.ts';
+import { type CallClock, type Cryptoki, loadModule } from './module.ts';
 import { proveAtWork, proveSlot } from './probe.ts';
 import { signWithKey } from './sign.ts';
 import {
@@ -13,6 +13,7 @@ import {
   type ThreadData,
   type WireTag,
 } from './thread-protocol.ts';
+import { selectToken } from './token.ts';
 import { openWorkbench, type StartUpBlob, type Workbench } from './workbench.ts';
 
 /**
@@ -30,13 +31,18 @@ const clock: CallClock = {
   leave: () => void Atomics.store(clocks, index, 0n),
 };
 
+let library: Cryptoki | undefined;
 let bench: Workbench | undefined;
 let startUpBlob: StartUpBlob | undefined;
 
 function work(call: ThreadCall): unknown {
   switch (call.name) {
+    case 'select': {
+      loaded().initialize();
+      return selectToken(loaded(), { label: slot.tokenLabel, serial: slot.tokenSerial }).info;
+    }
     case 'open': {
-      bench = openWorkbench(loadModule(slot.module, clock), { slot, ceremony, guard });
+      bench = openWorkbench(loaded(), { slot, ceremony, guard });
       return { token: bench.token.info, countLow: bench.countLow };
     }
     case 'prove':
@@ -63,6 +69,11 @@ function work(call: ThreadCall): unknown {
     default:
       return call satisfies never;
   }
+}
+
+function loaded(): Cryptoki {
+  library ??= loadModule(slot.module, clock);
+  return library;
 }
 
 function opened(): Workbench {

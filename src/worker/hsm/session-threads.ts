@@ -1,13 +1,13 @@
 import type { CeremonyFile } from '../../shared/ceremony-file.ts';
-import { checkSecretFile } from '../../shared/configuration/secret-file.ts';
+import { checkSecretFile, readSecretFile } from '../../shared/configuration/secret-file.ts';
 import type { SlotConfiguration } from '../../shared/configuration/sections.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { createHsm, type Hsm } from './hsm.ts';
-import { createLoginGuard } from './login-guard.ts';
+import { admitLogin, createLoginGuard, type FirstLogin, loginOutcome } from './login-guard.ts';
 import type { TokenInfo } from './module.ts';
 import { endByForce, startThread, type ThreadHandle } from './thread-handle.ts';
-import type { ThreadData } from './thread-protocol.ts';
+import type { Opened, ThreadData } from './thread-protocol.ts';
 
 export type { Hsm } from './hsm.ts';
 
@@ -17,6 +17,8 @@ export interface HsmOptions {
   readonly ceremony: CeremonyFile;
   /** This token's start-up turn: held from C_Initialize to the end of the last C_Login. */
   readonly turn: { take(): Promise<void>; done(): void };
+  /** Asks the cluster's record before this process's first login. */
+  readonly firstLogin: FirstLogin;
   readonly log: Log;
   /** Called before the first native call, so that a hang while opening is seen too. */
   readonly watch?: (oldestCallMs: () => number) => void;
@@ -49,10 +51,8 @@ export async function openHsm(options: HsmOptions): Promise<Hsm> {
     if (first === undefined) throw new CodedError('CONFIG_INVALID', `slot ${slot.name} has no sessions`);
     const proof = await first.ask('prove', undefined);
     await Promise.all(threads.map((thread) => thread.ask('arm', proof.startUpBlob)));
-    log.info(
-      { probe: proof.probeTable, capabilities: proof.capabilities, masterKey: ceremony.masterKey.id },
-      'slot proven',
-    );
+    for (const row of proof.probeTable) log.info({ ...row }, 'curve and wrap mechanism probed');
+    log.info({ capabilities: proof.capabilities, masterKey: ceremony.masterKey.id }, 'slot proven');
     return createHsm(token, proof, threads, oldestCallMs, ceremony);
   } catch (error) {
     await endByForce(threads);
@@ -64,7 +64,7 @@ export async function openHsm(options: HsmOptions): Promise<Hsm> {
 async function openSessions(
   data: Omit<ThreadData, 'index'>,
   threads: ThreadHandle[],
-  { slot, turn, log }: HsmOptions,
+  { slot, turn, firstLogin, log }: HsmOptions,
 ): Promise<TokenInfo> {
   const began = performance.now();
   // Few at a time: starting threads keep the main loop from its heartbeat.
@@ -81,8 +81,8 @@ async function openSessions(
   await turn.take();
   try {
     let token: TokenInfo | undefined;
-    for (const thread of threads) {
-      const opened = await thread.ask('open', undefined);
+    for (const [index, thread] of threads.entries()) {
+      const opened = index === 0 ? await openFirst(data, thread, firstLogin) : await thread.ask('open', undefined);
       token ??= opened.token;
       if (opened.countLow)
         log.warn(
@@ -96,6 +96,18 @@ async function openSessions(
     return token;
   } finally {
     turn.done();
+  }
+}
+
+async function openFirst({ slot, guard }: Omit<ThreadData, 'index'>, thread: ThreadHandle, firstLogin: FirstLogin) {
+  const token = await thread.ask('select', undefined);
+  const pin = readSecretFile(slot.pinFile, `slot ${slot.name} pinFile`);
+  try {
+    admitLogin(guard, pin);
+    const open = (): Promise<Opened> => thread.ask('open', undefined);
+    return await firstLogin(token, pin, open, () => loginOutcome(guard));
+  } finally {
+    pin.fill(0);
   }
 }
 

@@ -1,11 +1,14 @@
 import { CodedError } from '../../shared/errors.ts';
 import type { Curve } from '../../shared/keys.ts';
+import type { WrapAlgorithm, WrapMethod } from '../../shared/wrap-algorithms.ts';
 import { CKA, CKM } from './constants.ts';
 import { curveFacts } from './curve.ts';
 import { lowS, publicKeyHex } from './encoding.ts';
+import { Pkcs11Fault } from './fault.ts';
 import type { Cryptoki, Handle } from './module.ts';
 import { generateTemplates, labelSearch, secretKeySearch, unwrapTemplate } from './templates.ts';
 import type { Token } from './token.ts';
+import { unwrapKey, wrapKey } from './wrap.ts';
 
 /**
  * One open session on a logged-in token, with the key store's master key and integrity key found. Used by one thread, one
@@ -15,6 +18,10 @@ export interface Session {
   readonly cryptoki: Cryptoki;
   readonly handle: Handle;
   readonly masterKey: Handle;
+  /** How this token wraps and unwraps. */
+  readonly wrapMethod: WrapMethod;
+  /** Another number for the same algorithm, which the probe proved on this token. */
+  useMechanism(mechanism: number): void;
   /**
    * A key pair is generated, lent, and destroyed: the only place where an extractable private key exists.
    * @param publicKey hex, as in src/shared/keys.ts.
@@ -41,7 +48,7 @@ export interface Session {
 
 /** How the two keys are found, and how the master key wraps: part of the ceremony file. */
 export interface KeyStoreKeys {
-  readonly masterKey: KeySearch & { readonly wrapMechanism: number };
+  readonly masterKey: KeySearch & { readonly wrapAlgorithm: WrapAlgorithm; readonly wrapMechanism: number };
   readonly integrityKey: KeySearch;
 }
 interface KeySearch {
@@ -55,38 +62,65 @@ interface KeySearch {
  * @throws MASTER_KEY_MISSING, MASTER_KEY_OTHER (more than one), Pkcs11Fault
  */
 export function createSession(cryptoki: Cryptoki, token: Token, handle: Handle, keys: KeyStoreKeys): Session {
-  const close = (): void => {
-    try {
-      cryptoki.closeSession(handle);
-    } catch {
-      // Gone already, or the device is: the process is replaced then.
-    }
-  };
   try {
     const masterKey = findOne(cryptoki, token, handle, 'master key', keys.masterKey);
     const integrityKey = findOne(cryptoki, token, handle, 'integrity key', keys.integrityKey);
-    return sessionWith(cryptoki, handle, masterKey, integrityKey, keys.masterKey.wrapMechanism, close);
+    const { wrapAlgorithm: algorithm, wrapMechanism: mechanism } = keys.masterKey;
+    return sessionWith(cryptoki, handle, { masterKey, integrityKey, wrapMethod: { algorithm, mechanism } });
   } catch (error) {
-    close();
+    closeQuietly(cryptoki, handle);
     throw error;
   }
 }
 
-function sessionWith(
+/** Gone already, or the device is: the process is replaced then. */
+function closeQuietly(cryptoki: Cryptoki, handle: Handle): void {
+  try {
+    cryptoki.closeSession(handle);
+  } catch {
+    // Nothing is left to close.
+  }
+}
+
+/** The keys by their handles: for keys that were not found but made, and live as long as their session. */
+export function sessionWith(
   cryptoki: Cryptoki,
   handle: Handle,
-  masterKey: Handle,
-  integrityKey: Handle,
-  wrapMechanism: number,
-  close: () => void,
+  keys: { readonly masterKey: Handle; readonly integrityKey: Handle; readonly wrapMethod: WrapMethod },
 ): Session {
+  const { masterKey, integrityKey } = keys;
+  let { wrapMethod } = keys;
   let tainted = false;
+  let takesOtherForm = false;
 
   function destroy(key: Handle): void {
     try {
       cryptoki.destroyObject(handle, key);
     } catch {
       tainted = true;
+    }
+  }
+
+  /** Tokens differ in how they want an Edwards curve to be named; the form that worked is used from then on. */
+  function generatePair(curve: Curve): ReturnType<Cryptoki['generateKeyPair']> {
+    const { generate, parameters, otherParameters } = curveFacts[curve];
+    const make = (form: Buffer): ReturnType<Cryptoki['generateKeyPair']> => {
+      const { publicKey, privateKey } = generateTemplates(curve, form);
+      return cryptoki.generateKeyPair(handle, { mechanism: generate }, publicKey, privateKey);
+    };
+    if (otherParameters === undefined) return make(parameters);
+    if (takesOtherForm) return make(otherParameters);
+    try {
+      return make(parameters);
+    } catch (refusal) {
+      if (!(refusal instanceof Pkcs11Fault) || refusal.ckr.class !== 'request') throw refusal;
+      try {
+        const pair = make(otherParameters);
+        takesOtherForm = true;
+        return pair;
+      } catch {
+        throw refusal;
+      }
     }
   }
 
@@ -99,16 +133,21 @@ function sessionWith(
   }
 
   function unwrap(curve: Curve, blob: Buffer): Handle {
-    return cryptoki.unwrapKey(handle, { mechanism: wrapMechanism }, masterKey, blob, unwrapTemplate(curve));
+    return unwrapKey(cryptoki, handle, wrapMethod, masterKey, blob, unwrapTemplate(curve));
   }
 
   return {
     cryptoki,
     handle,
     masterKey,
+    get wrapMethod() {
+      return wrapMethod;
+    },
+    useMechanism(mechanism) {
+      wrapMethod = { ...wrapMethod, mechanism };
+    },
     withNewKey(curve, use) {
-      const { publicKey, privateKey } = generateTemplates(curve);
-      const pair = cryptoki.generateKeyPair(handle, { mechanism: curveFacts[curve].generate }, publicKey, privateKey);
+      const pair = generatePair(curve);
       return lend(pair.privateKey, () =>
         lend(pair.publicKey, () =>
           use(pair.privateKey, publicKeyHex(curve, cryptoki.attribute(handle, pair.publicKey, CKA.EC_POINT))),
@@ -118,7 +157,7 @@ function sessionWith(
     withUnwrapped: (curve, blob, use) => lend(unwrap(curve, blob), use),
     unwrap,
     destroy,
-    wrap: (privateKey) => cryptoki.wrapKey(handle, { mechanism: wrapMechanism }, masterKey, privateKey),
+    wrap: (privateKey) => wrapKey(cryptoki, handle, wrapMethod, masterKey, privateKey),
     sign(curve, privateKey, data) {
       const signature = cryptoki.sign(handle, { mechanism: curveFacts[curve].sign }, privateKey, data);
       if (curve !== 'ed25519') return lowS(curve, signature);
@@ -133,7 +172,7 @@ function sessionWith(
     get tainted() {
       return tainted;
     },
-    close,
+    close: () => closeQuietly(cryptoki, handle),
   };
 }
 

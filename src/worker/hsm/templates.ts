@@ -42,9 +42,13 @@ function unwrapTemplateOf(curve: Curve): Template {
 /**
  * For C_GenerateKeyPair of a wallet key: session objects. The private key is extractable so that C_WrapKey takes it; the
  * caller destroys it right after, whatever happened.
+ * @param parameters CKA_EC_PARAMS, in a form that the token takes.
  */
-export function generateTemplates(curve: Curve): { readonly publicKey: Template; readonly privateKey: Template } {
-  const { keyType, parameters } = curveFacts[curve];
+export function generateTemplates(
+  curve: Curve,
+  parameters: Buffer = curveFacts[curve].parameters,
+): { readonly publicKey: Template; readonly privateKey: Template } {
+  const { keyType } = curveFacts[curve];
   return {
     publicKey: [
       attribute(CKA.CLASS, CKO.PUBLIC_KEY),

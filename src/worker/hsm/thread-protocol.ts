@@ -53,6 +53,8 @@ export interface Opened {
 
 /** What a thread can be asked, and what it answers. */
 export interface ThreadCalls {
+  /** C_Initialize and the search for the token: all that may be done before a login is allowed. */
+  select: { ask: undefined; answer: TokenInfo };
   open: { ask: undefined; answer: Opened };
   prove: { ask: undefined; answer: Proof };
   arm: { ask: StartUpBlob; answer: undefined };

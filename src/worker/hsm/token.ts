@@ -2,6 +2,7 @@ import { CodedError } from '../../shared/errors.ts';
 import { CKR } from './ckr.ts';
 import { CKF, CKU } from './constants.ts';
 import { Pkcs11Fault } from './fault.ts';
+import type { LoginResult } from './login-guard.ts';
 import type { Cryptoki, Handle, TokenInfo } from './module.ts';
 
 /** Which token is meant. */
@@ -74,29 +75,23 @@ function pause(milliseconds: number): void {
  * Logs the user in on a session; the login holds for every session of the process. One attempt, never repeated. That
  * somebody is logged in already is success, though it proves nothing about this PIN.
  * @param pin cleared before this returns.
- * @throws PIN_REFUSED; also, without an attempt, when the next wrong PIN would lock the token or it is locked.
+ * @throws PIN_REFUSED; PIN_NOT_TRIED when the next wrong PIN would lock the token, or it is locked.
  */
-export function login(cryptoki: Cryptoki, session: Handle, token: Token, pin: Buffer): { countLow: boolean } {
+export function login(cryptoki: Cryptoki, session: Handle, token: Token, pin: Buffer): LoginResult {
   const named = `token “${token.info.label}” (${token.info.serial})`;
   try {
     const { flags } = cryptoki.tokenInfo(token.slot);
     if ((flags & CKF.USER_PIN_LOCKED) !== 0) {
-      throw new CodedError(
-        'PIN_REFUSED',
-        `${named} is locked after wrong PINs; no login was tried. Its security officer must unlock it`,
-      );
+      throw new CodedError('PIN_NOT_TRIED', `${named} is locked after wrong PINs`);
     }
     if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0) {
-      throw new CodedError(
-        'PIN_REFUSED',
-        `${named} would lock at the next wrong PIN; no login was tried. Log in once by hand with the right PIN`,
-      );
+      throw new CodedError('PIN_NOT_TRIED', `${named} would lock at the next wrong PIN`);
     }
     cryptoki.login(session, CKU.USER, pin);
-    return { countLow: (flags & CKF.USER_PIN_COUNT_LOW) !== 0 };
+    return { countLow: (flags & CKF.USER_PIN_COUNT_LOW) !== 0, already: false };
   } catch (error) {
     if (!(error instanceof Pkcs11Fault)) throw error;
-    if (error.code === CKR.USER_ALREADY_LOGGED_IN) return { countLow: false };
+    if (error.code === CKR.USER_ALREADY_LOGGED_IN) return { countLow: false, already: true };
     if (error.ckr.class === 'pin') throw new CodedError('PIN_REFUSED', `${named}: ${error.message}`, { cause: error });
     throw error;
   } finally {

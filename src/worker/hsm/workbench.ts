@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { CeremonyFile } from '../../shared/ceremony-file.ts';
+import { type CeremonyFile, wrapMechanismOn } from '../../shared/ceremony-file.ts';
 import { readSecretFile } from '../../shared/configuration/secret-file.ts';
 import type { SlotConfiguration } from '../../shared/configuration/sections.ts';
 import { CodedError } from '../../shared/errors.ts';
@@ -18,6 +18,7 @@ import { login, selectToken, type Token } from './token.ts';
  */
 export interface Workbench {
   readonly token: Token;
+  readonly slot: SlotConfiguration;
   /** The PIN counter was low before this login succeeded. */
   readonly countLow: boolean;
   readonly ceremony: CeremonyFile;
@@ -44,6 +45,8 @@ export interface StartUpBlob {
   readonly curve: Curve;
   readonly publicKey: string;
   readonly blob: Uint8Array;
+  /** The number under which this token wraps, as the probe proved it. */
+  readonly wrapMechanism: number;
 }
 
 export interface WorkbenchOptions {
@@ -57,23 +60,24 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ceremony, guard }: Wor
   cryptoki.initialize();
   const token = selectToken(cryptoki, { label: slot.tokenLabel, serial: slot.tokenSerial });
   let countLow = false;
-  let session = newSession();
   let attestationKey: Handle | undefined;
   let startUp: StartUpBlob | undefined;
+  let session = newSession();
 
   function newSession(): Session {
     const handle = cryptoki.openSession(token.slot);
     try {
       // Read anew each time, so that no PIN stays in memory between logins.
-      const result = guardedLogin(guard, () =>
-        login(cryptoki, handle, token, readSecretFile(slot.pinFile, `slot ${slot.name} pinFile`)),
-      );
+      const pin = readSecretFile(slot.pinFile, `slot ${slot.name} pinFile`);
+      const result = guardedLogin(guard, pin, (admitted) => login(cryptoki, handle, token, admitted));
       countLow ||= result.countLow;
     } catch (error) {
       closeQuietly(cryptoki, handle);
       throw error;
     }
-    return createSession(cryptoki, token, handle, ceremony);
+    const created = createSession(cryptoki, token, handle, ceremony);
+    created.useMechanism(startUp?.wrapMechanism ?? wrapMechanismOn(ceremony, token.info.serial));
+    return created;
   }
 
   function renew(): void {
@@ -108,6 +112,7 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ceremony, guard }: Wor
 
   return {
     token,
+    slot,
     ceremony,
     get countLow() {
       return countLow;
@@ -122,6 +127,7 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ceremony, guard }: Wor
     },
     arm(startUpBlob) {
       startUp = startUpBlob;
+      session.useMechanism(startUpBlob.wrapMechanism);
     },
     proveHealthy,
     withUnwrapped(named, curve, blob, use) {

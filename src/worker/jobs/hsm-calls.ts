@@ -1,4 +1,5 @@
 import type { GeneratedKey, GenerateKeyJob, HsmFailure, HsmResult, SignAnswer, SignJob } from '../hsm/jobs.ts';
+import type { Metrics } from '../metrics.ts';
 import type { WrappedKey } from '../wrapped-key.ts';
 
 /** What jobs ask of the HSM. */
@@ -8,12 +9,45 @@ export interface HsmCalls {
   checkTags(keys: readonly WrappedKey[]): Promise<readonly HsmResult<boolean>[]>;
 }
 
-/** A call that is rejected as a whole (a session thread ended) is a lost device for each of its items. */
-export function answeringCalls(hsm: HsmCalls): HsmCalls {
+/**
+ * A call that is rejected as a whole (a session thread ended) is a lost device for each of its items. How long the HSM
+ * layer took, its queue included, is observed for each request.
+ */
+export function answeringCalls(
+  hsm: HsmCalls,
+  observe: Metrics['observe'],
+): HsmCalls & { /** Since the last answer; 0 while a call is out. */ idleMs(): number } {
+  let out = 0;
+  let answeredAt = performance.now();
+
+  async function timed<Answer>(call: Promise<Answer>): Promise<Answer> {
+    out += 1;
+    try {
+      return await call;
+    } finally {
+      out -= 1;
+      answeredAt = performance.now();
+    }
+  }
+
   return {
-    generateKeys: async (jobs) => await hsm.generateKeys(jobs).catch((error) => jobs.map(() => lost(error))),
-    sign: async (jobs) => await hsm.sign(jobs).catch((error) => jobs.map((job) => job.requests.map(() => lost(error)))),
-    checkTags: async (keys) => await hsm.checkTags(keys).catch((error) => keys.map(() => lost(error))),
+    idleMs: () => (out > 0 ? 0 : performance.now() - answeredAt),
+    async generateKeys(jobs) {
+      const began = performance.now();
+      const answers = await timed(hsm.generateKeys(jobs)).catch((error) => jobs.map(() => lost(error)));
+      observe('inHsm', 'GenerateKey', performance.now() - began, jobs.length);
+      return answers;
+    },
+    async sign(jobs) {
+      const began = performance.now();
+      const answers = await timed(hsm.sign(jobs)).catch((error) =>
+        jobs.map((job) => job.requests.map(() => lost(error))),
+      );
+      const requests = jobs.reduce((sum, job) => sum + job.requests.length, 0);
+      observe('inHsm', 'Sign', performance.now() - began, requests);
+      return answers;
+    },
+    checkTags: async (keys) => await timed(hsm.checkTags(keys)).catch((error) => keys.map(() => lost(error))),
   };
 }
 

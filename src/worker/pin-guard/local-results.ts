@@ -1,0 +1,128 @@
+import { createHash, randomUUID } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
+import { CodedError } from '../../shared/errors.ts';
+
+/**
+ * What this node itself saw of PINs, in its state directory: still known when the database is lost, restored, or another
+ * one. One small file for each PIN on each token; written whole, to disk, before the database is told.
+ */
+const localResult = z.object({
+  guardGroup: z.string(),
+  tokenSerial: z.string(),
+  tokenLabel: z.string(),
+  slot: z.string(),
+  version: z.string(),
+  state: z.enum(['refused', 'succeeded']),
+  attempt: z.string(),
+  at: z.string(),
+});
+export type StoredResult = z.infer<typeof localResult>;
+
+/** Which counter a slot's PIN is guarded by: the serial number is known only once the token was seen. */
+const slotGroup = z.object({
+  slot: z.string(),
+  guardGroup: z.string(),
+  tokenSerial: z.string(),
+  tokenLabel: z.string(),
+});
+export type SlotGroup = z.infer<typeof slotGroup>;
+
+export interface LocalResults {
+  /** All that are stored. @throws CONFIG_INVALID for a directory that cannot be read. */
+  read(): StoredResult[];
+  write(result: Omit<StoredResult, 'at'>): void;
+  /** An operator's order. @returns how many refusals were forgotten. */
+  forgetRefusals(guardGroup: string): number;
+  noteSlot(group: SlotGroup): void;
+  slot(name: string): SlotGroup | undefined;
+}
+
+/** @throws CONFIG_INVALID when the directory cannot be made: without it a refusal could be forgotten. */
+export function openLocalResults(stateDirectory: string): LocalResults {
+  const directory = join(stateDirectory, 'pin-guard');
+  attempt(directory, () => mkdirSync(directory, { recursive: true, mode: 0o700 }));
+  const results = (): { file: string; result: StoredResult }[] =>
+    attempt(directory, () => readdirSync(directory))
+      .filter((name) => /^result-.*\.json$/.test(name))
+      .map((name) => join(directory, name))
+      .map((file) => ({ file, result: parse(file, localResult) }));
+
+  function slot(name: string): SlotGroup | undefined {
+    const file = slotFile(directory, name);
+    return existsSync(file) ? parse(file, slotGroup) : undefined;
+  }
+
+  return {
+    read: () => results().map(({ result }) => result),
+    write(result) {
+      const file = resultFile(directory, result);
+      const text = JSON.stringify({ ...result, at: new Date().toISOString() } satisfies StoredResult);
+      attempt(directory, () => writeDurably(file, `${text}\n`));
+    },
+    forgetRefusals(guardGroup) {
+      const refused = results().filter(({ result }) => result.guardGroup === guardGroup && result.state === 'refused');
+      for (const { file } of refused) attempt(directory, () => rmSync(file));
+      return refused.length;
+    },
+    noteSlot(group) {
+      if (isDeepStrictEqual(slot(group.slot), group)) return;
+      attempt(directory, () => writeDurably(slotFile(directory, group.slot), `${JSON.stringify(group)}\n`));
+    },
+    slot,
+  };
+}
+
+function resultFile(directory: string, { guardGroup, tokenSerial, version }: Omit<StoredResult, 'at'>): string {
+  const name = createHash('sha256')
+    .update(JSON.stringify([guardGroup, tokenSerial, version]))
+    .digest('hex');
+  return join(directory, `result-${name.slice(0, 32)}.json`);
+}
+
+function slotFile(directory: string, slot: string): string {
+  return join(directory, `slot-${slot}.json`);
+}
+
+function parse<Schema extends z.ZodType>(file: string, schema: Schema): z.infer<Schema> {
+  try {
+    return schema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (cause) {
+    // What it said is not known, so nothing may be tried: a person looks.
+    throw new CodedError('CONFIG_INVALID', `${file} is damaged; look at it, then remove it`, { cause });
+  }
+}
+
+function writeDurably(file: string, text: string): void {
+  const unfinished = `${file}.${randomUUID()}`;
+  const handle = openSync(unfinished, 'wx', 0o600);
+  try {
+    writeSync(handle, text);
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+  renameSync(unfinished, file);
+}
+
+function attempt<Value>(directory: string, work: () => Value): Value {
+  try {
+    return work();
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code ?? (cause as Error).message;
+    throw new CodedError('CONFIG_INVALID', `stateDirectory: ${directory} cannot be used (${why})`, { cause });
+  }
+}

@@ -1,0 +1,204 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CodedError } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
+import type { DriverDatabase } from '../database.ts';
+import type { FirstLogin, LoginOutcome } from '../hsm/login-guard.ts';
+import type { TokenInfo } from '../hsm/module.ts';
+import {
+  aliveRenewalMs,
+  claimAttempt,
+  confirmSuccess,
+  finishAttempt,
+  type PinKey,
+  readRows,
+  renewAttempt,
+  type Trier,
+  withdrawAttempt,
+} from './attempt-rows.ts';
+import type { LocalResults } from './local-results.ts';
+import { pinVersion } from './pin-version.ts';
+import { type PinRow, pinVerdict } from './verdict.ts';
+
+/**
+ * Lets the first login of this process through when the cluster's record allows it, and keeps the result: in the state
+ * directory first, then in the database. Without a database there is no first login: it waits until the database answers.
+ *
+ * That the process that tries is alive is a column it renews, in database time, and not an advisory lock: a lock is lost
+ * when the database fails over, lives for hours after a node lost its power, and does not pass a pooler. Who judges it
+ * wrongly dead makes the PIN refused, which is the safe side, and a late success still counts.
+ */
+export interface PinGuard {
+  readonly firstLogin: FirstLogin;
+  /** The token refused, in the middle of work, the PIN that this process logged in with. Never rejects. */
+  refusedLater(detail: string): Promise<void>;
+}
+
+export interface PinGuardOptions {
+  readonly database: Pick<DriverDatabase, 'query' | 'persistently' | 'answers'>;
+  readonly local: LocalResults;
+  readonly slot: { readonly name: string; readonly pinGuardGroup?: string | undefined };
+  readonly node: string;
+  readonly instance: string;
+  readonly log: Log;
+}
+
+/** How long a refusal may take to reach the database; the state directory has it by then. */
+const refusalLimitMs = 1_500;
+const waitMs = 300;
+/** How long a lost database is waited for in the start-up turn; the watchdog's limit for a start is 30 s. */
+const databaseLimitMs = 15_000;
+const noDatabase = 'a PIN is not tried for the first time without it';
+
+/** This process's attempt. */
+interface Attempt {
+  readonly id: string;
+  readonly key: PinKey;
+  readonly trier: Trier;
+  /** Whether `trying` was written for it, and in place of what: not for a PIN that has opened this token before. */
+  claimed: { readonly before: PinRow['state'] | undefined } | undefined;
+  /** Nobody waits for it any more: it must not be claimed. */
+  givenUp: boolean;
+}
+
+export function createPinGuard({ database, local, slot, node, instance, log }: PinGuardOptions): PinGuard {
+  let latest: Attempt | undefined;
+
+  async function prepare(token: TokenInfo, pin: Buffer): Promise<Attempt> {
+    const guardGroup = slot.pinGuardGroup ?? (token.serial || token.label);
+    const version = await pinVersion(guardGroup, pin);
+    local.noteSlot({ slot: slot.name, guardGroup, tokenSerial: token.serial, tokenLabel: token.label });
+    return {
+      id: randomUUID(),
+      key: { guardGroup, tokenSerial: token.serial, version },
+      trier: { tokenLabel: token.label, node, slot: slot.name, instance },
+      claimed: undefined,
+      givenUp: false,
+    };
+  }
+
+  /** Others wait behind this process for their turn on the token: not for ever. @throws DATABASE_UNREACHABLE */
+  async function withDatabase(attempt: Attempt, work: () => Promise<void>): Promise<void> {
+    const clock = new AbortController();
+    const lost = async (): Promise<void> => {
+      do await sleep(databaseLimitMs, undefined, { ref: false, signal: clock.signal });
+      while (database.answers);
+      attempt.givenUp = true;
+      throw new CodedError('DATABASE_UNREACHABLE', noDatabase);
+    };
+    try {
+      await Promise.race([database.persistently(work), lost()]);
+    } finally {
+      clock.abort();
+    }
+  }
+
+  /** Returns when the login may be made; may be repeated. @throws PIN_REFUSED, PIN_NOT_TRIED */
+  async function permit(attempt: Attempt, { flags, label, serial }: TokenInfo): Promise<void> {
+    const { id, key, trier } = attempt;
+    let told = '';
+    for (;;) {
+      const verdict = pinVerdict({
+        ...key,
+        flags,
+        rows: await readRows(database, key.guardGroup, id),
+        local: local
+          .read()
+          .filter(({ guardGroup }) => guardGroup === key.guardGroup)
+          .map((one) => ({ ...one, where: `slot ${one.slot}, ${one.at}` })),
+        attempt: id,
+      });
+      switch (verdict.do) {
+        case 'log in':
+        case 'try':
+          return;
+        case 'claim':
+          if (attempt.givenUp) throw new CodedError('DATABASE_UNREACHABLE', noDatabase);
+          // Before the row is written: whether a commit took place may never be known.
+          if (verdict.instead?.attempt !== id) attempt.claimed = { before: verdict.instead?.state };
+          await claimAttempt(database, key, trier, id, verdict.instead);
+          break;
+        case 'complete':
+          await finishAttempt(database, key, trier, id, 'succeeded', 'written down by the node before');
+          break;
+        case 'wait':
+          if (told !== verdict.where)
+            log.info({ where: verdict.where }, 'another process proves a PIN; waiting for it');
+          told = verdict.where;
+          await sleep(waitMs * (0.5 + Math.random()));
+          break;
+        case 'latch':
+          throw new CodedError(verdict.code, `token “${label}” (${serial}): ${verdict.why}`);
+        default:
+          return verdict satisfies never;
+      }
+    }
+  }
+
+  /** `reason` reaches people: what the token answered, never the PIN. */
+  async function conclude(attempt: Attempt, outcome: LoginOutcome, reason: string): Promise<void> {
+    const { id, key, trier, claimed } = attempt;
+    switch (outcome) {
+      case 'succeeded':
+        if (claimed !== undefined) return await keep(attempt, 'succeeded', '');
+        return await bounded(confirmSuccess(database, key));
+      case 'refused':
+        return await bounded(keep(attempt, 'refused', reason));
+      case 'uncertain':
+        if (claimed === undefined) return;
+        // A second time without a clear answer is enough: the token may count what it does not say.
+        if (claimed.before === 'uncertain') return await bounded(keep(attempt, 'refused', `twice unclear: ${reason}`));
+        return await bounded(database.persistently(() => finishAttempt(database, key, trier, id, 'uncertain', reason)));
+      case 'none':
+      case 'already logged in':
+        if (claimed === undefined) return;
+        return await bounded(
+          database.persistently(() => withdrawAttempt(database, key.guardGroup, id, claimed.before)),
+        );
+      default:
+        return outcome satisfies never;
+    }
+  }
+
+  async function keep({ id, key, trier }: Attempt, state: 'refused' | 'succeeded', reason: string): Promise<void> {
+    try {
+      local.write({ ...key, tokenLabel: trier.tokenLabel, slot: trier.slot, attempt: id, state });
+    } catch (error) {
+      // The database must know all the more.
+      log.error({ cause: (error as Error).message }, 'result of a login not written to the state directory');
+    }
+    await database.persistently(() => finishAttempt(database, key, trier, id, state, reason));
+  }
+
+  async function bounded(work: Promise<void>): Promise<void> {
+    const failed = work.catch((error: Error) => log.warn({ cause: error.message }, 'result of a login not stored'));
+    await Promise.race([failed, sleep(refusalLimitMs, undefined, { ref: false })]);
+  }
+
+  return {
+    async firstLogin(token, pin, login, outcome) {
+      const attempt = await prepare(token, pin);
+      latest = attempt;
+      try {
+        await withDatabase(attempt, () => permit(attempt, token));
+      } catch (error) {
+        await conclude(attempt, 'none', '');
+        throw error;
+      }
+      const renew = (): void => void renewAttempt(database, attempt.key.guardGroup, attempt.id).catch(() => {});
+      const renewal = setInterval(() => attempt.claimed && renew(), aliveRenewalMs);
+      let reason = '';
+      try {
+        return await login();
+      } catch (error) {
+        reason = (error instanceof CodedError ? error.detail : String(error)).slice(0, 300);
+        throw error;
+      } finally {
+        await conclude(attempt, outcome(), reason).finally(() => clearInterval(renewal));
+      }
+    },
+    async refusedLater(detail) {
+      if (latest !== undefined) await conclude({ ...latest, id: randomUUID() }, 'refused', detail.slice(0, 300));
+    },
+  };
+}

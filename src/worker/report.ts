@@ -1,0 +1,17 @@
+import type { SlotFacts } from '../shared/worker-report.ts';
+import type { Hsm } from './hsm/session-threads.ts';
+import { createMetrics } from './metrics.ts';
+import type { WorkFacts } from './start-work.ts';
+
+/** What is reported of work before there is any. */
+export const idleReport: WorkFacts = {
+  ...createMetrics().snapshot,
+  breaker: 'closed',
+  held: 0,
+  database: 'answers',
+  leasedOnce: false,
+};
+
+export function slotFacts({ token, capabilities, probeTable }: Hsm, masterKeyId: string): SlotFacts {
+  return { token, masterKeyId, capabilities, probe: probeTable };
+}

@@ -1,0 +1,105 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { clearPin } from '../src/cli/pin.ts';
+import { driverConfiguration } from '../src/shared/configuration/driver.ts';
+import { loadConfiguration } from '../src/shared/configuration/load.ts';
+import { exitCodes } from '../src/shared/exit-codes.ts';
+import { makeCertificates } from './support/certificates.ts';
+import { openTestDatabases } from './support/database.ts';
+import { type DriverNode, startNode, writeNodeConfiguration } from './support/driver-node.ts';
+import { buildFaultModule, type FaultControl, openFaultControl } from './support/fault-module/fault-module.ts';
+import { openScriptedApi } from './support/scripted-api.ts';
+import { makeKey } from './support/slot-worker.ts';
+import { createKeyStore, pin, type SoftKeyStore } from './support/soft-token.ts';
+
+/** Two nodes whose workers reach one token, as two nodes of a network HSM do; its logins are counted below them. */
+t.setTimeout(120_000);
+const databases = await openTestDatabases(t);
+const certificates = await makeCertificates(t);
+const api = await openScriptedApi(t, certificates);
+const module = await buildFaultModule();
+
+interface Cluster {
+  readonly store: SoftKeyStore;
+  readonly pinFile: string;
+  readonly faults: FaultControl;
+  readonly configurations: readonly [string, string];
+}
+
+async function prepare(t: Test, givenPin: string): Promise<Cluster> {
+  const store = await createKeyStore(t);
+  const [slot] = store.slots;
+  const faults = openFaultControl(join(store.directory, 'faults'), slot.module);
+  const pinFile = join(store.directory, 'pin');
+  writeFileSync(pinFile, givenPin, { mode: 0o600 });
+  const faulty = { ...slot, module, pinFile, environment: { ...slot.environment, ...faults.environment } };
+  const configure = (node: string): Promise<string> =>
+    writeNodeConfiguration(t, { api, certificates, database: databases.driver, store, slots: [faulty], node });
+  return { store, pinFile, faults, configurations: [await configure('node-1'), await configure('node-2')] };
+}
+
+const latched = (node: DriverNode) => node.line('worker ends', (line) => line.code === 'PIN_REFUSED');
+
+t.test('a wrong PIN costs the token one try, however many nodes and workers start with it', async (t) => {
+  const { faults, configurations, pinFile } = await prepare(t, 'not the PIN');
+  const nodes = configurations.map((file) => startNode(t, file));
+  for (const node of nodes) await latched(node);
+  t.equal(faults.stats().calls.C_Login, 1);
+  for (const node of nodes) {
+    t.notMatch(JSON.stringify(node.log), /not the PIN/);
+    t.equal(node.count('driver started'), 1, 'the node stays');
+  }
+
+  // A new node, and one that is started again, do not try it either.
+  const [first] = nodes;
+  first?.signalGroup('SIGTERM');
+  t.match(await first?.exited, { code: exitCodes.OK.code });
+  const again = startNode(t, configurations[0]);
+  t.match(await latched(again), { cause: /node node-[12], slot a/ });
+  t.equal(faults.stats().calls.C_Login, 1);
+
+  // The right PIN in the file is enough: both nodes notice by themselves, and one proves it for both.
+  writeFileSync(pinFile, pin, { mode: 0o600 });
+  for (const node of [again, nodes[1]]) await node?.line('slot ready');
+  const { processes, loginsRefused } = faults.stats();
+  t.equal(loginsRefused, 1);
+  t.ok(processes.length >= 4);
+  t.match(await makeKey(api), { id: /^key-/ });
+  for (const node of [again, nodes[1]]) {
+    node?.signalGroup('SIGTERM');
+    await node?.exited;
+  }
+});
+
+t.test('a right PIN that the token refused for a while is tried again only when an operator says so', async (t) => {
+  const { faults, configurations } = await prepare(t, pin);
+  const [file] = configurations;
+  faults.set([{ action: 'wrong-pin' }]);
+  const node = startNode(t, file);
+  await latched(node);
+  faults.clear();
+  const said: string[] = [];
+  const configuration = loadConfiguration(file, driverConfiguration);
+  const clear = (yes: boolean) => clearPin(configuration, 'a', yes, (line) => void said.push(line));
+  await clear(false);
+  t.match(said.at(-2), /token “token a” \(.*\): refused by node node-1, slot a/);
+  t.match(said.at(-1), /add --yes/);
+  t.equal(node.count('slot ready'), 0);
+  await clear(true);
+  await node.line('slot ready');
+  t.equal(faults.stats().loginsRefused, 1);
+  node.signalGroup('SIGTERM');
+  await node.exited;
+});
+
+t.test('a token that would lock at the next wrong PIN is not tried, and the log says what to do', async (t) => {
+  const { faults, configurations } = await prepare(t, pin);
+  faults.set([{ action: 'wrong-pin', pin: 'final' }]);
+  const node = startNode(t, configurations[0]);
+  const line = await node.line('worker ends', ({ code }) => code === 'PIN_NOT_TRIED');
+  t.match(line, { cause: /would lock at the next wrong PIN/ });
+  t.equal(faults.stats().calls.C_Login, 0);
+  node.signalGroup('SIGTERM');
+  await node.exited;
+});

@@ -1,0 +1,312 @@
+import { randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { createPool } from '../src/shared/database/pool.ts';
+import { CodedError } from '../src/shared/errors.ts';
+import { createLog } from '../src/shared/log.ts';
+import { createDriverDatabase } from '../src/worker/database.ts';
+import type { LoginOutcome } from '../src/worker/hsm/login-guard.ts';
+import type { TokenInfo } from '../src/worker/hsm/module.ts';
+import { clearAttempts, readRefusals } from '../src/worker/pin-guard/clear-attempts.ts';
+import { openLocalResults } from '../src/worker/pin-guard/local-results.ts';
+import { createPinGuard, type PinGuard } from '../src/worker/pin-guard/pin-guard.ts';
+import { openTestDatabases } from './support/database.ts';
+import { temporaryDirectory } from './support/soft-token.ts';
+import { until } from './support/until.ts';
+
+/** The cluster's record of PINs over a real database; logins are played by the test, which counts them. */
+const databases = await openTestDatabases(t);
+
+interface Process {
+  readonly guard: PinGuard;
+  readonly stateDirectory: string;
+}
+
+/** One worker process of some node, as far as its PIN guard goes. */
+function startProcess(
+  t: Test,
+  { node = 'node-1', stateDirectory = temporaryDirectory(t), pinGuardGroup = undefined as string | undefined } = {},
+): Process {
+  const log = createLog('silent', {});
+  const pool = createPool(databases.driver, { applicationName: node, max: 2, durability: 'durable' }, log);
+  const database = createDriverDatabase(pool, databases.driver, log);
+  t.teardown(async () => {
+    database.stop();
+    await pool.end();
+  });
+  const local = openLocalResults(stateDirectory);
+  const slot = { name: 'a', pinGuardGroup };
+  return {
+    guard: createPinGuard({ database, local, slot, node, instance: randomUUID(), log }),
+    stateDirectory,
+  };
+}
+
+function token(flags = 0x400, serial = randomUUID().slice(0, 16)): TokenInfo {
+  return { label: 'vault', serial, manufacturer: 'm', model: 'm', firmware: '1.0', flags };
+}
+
+const countLow = 0x400 | 0x1_0000;
+
+/** What C_Login would do, and how often it was called. */
+function device(right = '1234') {
+  const calls = { logins: 0 };
+  return {
+    calls,
+    async open({ guard }: Process, info: TokenInfo, pin: string, answer?: LoginOutcome): Promise<void> {
+      let outcome: LoginOutcome = 'none';
+      await guard.firstLogin(
+        info,
+        Buffer.from(pin),
+        async () => {
+          calls.logins += 1;
+          outcome = answer ?? (pin === right ? 'succeeded' : 'refused');
+          if (outcome === 'refused') throw new CodedError('PIN_REFUSED', 'C_Login answered CKR_PIN_INCORRECT');
+          if (outcome === 'uncertain') throw new CodedError('HSM_DEVICE_FAULT', 'C_Login answered CKR_DEVICE_ERROR');
+        },
+        () => outcome,
+      );
+    },
+  };
+}
+
+async function states(serial: string): Promise<string[]> {
+  const pool = createPool(
+    databases.driver,
+    { applicationName: 'test', max: 1, durability: 'durable' },
+    createLog('silent', {}),
+  );
+  try {
+    const { rows } = await pool.query('select state from pin_attempt where token_serial = $1', [serial]);
+    return rows.map((row) => row.state);
+  } finally {
+    await pool.end();
+  }
+}
+
+t.test('a PIN that succeeded once opens the token for any number of processes, one first', async (t) => {
+  const info = token();
+  const { open, calls } = device();
+  const processes = Array.from({ length: 5 }, (_, index) => startProcess(t, { node: `node-${index}` }));
+  await Promise.all(processes.map((process) => open(process, info, '1234')));
+  t.equal(calls.logins, 5);
+  t.same(await states(info.serial), ['succeeded']);
+});
+
+t.test('a wrong PIN is tried once in the whole cluster, however many processes start at once', async (t) => {
+  const info = token();
+  const { open, calls } = device();
+  const processes = Array.from({ length: 6 }, (_, index) => startProcess(t, { node: `node-${index}` }));
+  const results = await Promise.allSettled(processes.map((process) => open(process, info, 'wrong')));
+  t.ok(results.every((one) => one.status === 'rejected' && one.reason.code === 'PIN_REFUSED'));
+  t.equal(calls.logins, 1);
+  await t.rejects(open(startProcess(t, { node: 'node-9' }), info, 'wrong'), {
+    code: 'PIN_REFUSED',
+    message: /node node-\d, slot a, .*CKR_PIN_INCORRECT.*hsm-driver pin clear/,
+  });
+  t.equal(calls.logins, 1);
+});
+
+t.test('another PIN is another version: it is tried, though the counter is low after the refused one', async (t) => {
+  const { serial } = token();
+  const { open, calls } = device();
+  const process = startProcess(t);
+  await t.rejects(open(process, token(0x400, serial), 'wrong'), { code: 'PIN_REFUSED' });
+  await open(process, token(countLow, serial), '1234');
+  t.equal(calls.logins, 2);
+});
+
+t.test('a low counter that nobody here accounts for stops a PIN that never succeeded, and no other', async (t) => {
+  const { serial } = token();
+  const { open, calls } = device();
+  await t.rejects(open(startProcess(t), token(countLow, serial), '1234'), { code: 'PIN_NOT_TRIED' });
+  t.equal(calls.logins, 0);
+  await open(startProcess(t), token(0x400, serial), '1234');
+  await open(startProcess(t), token(countLow, serial), '1234');
+  t.equal(calls.logins, 2);
+});
+
+t.test('the last try and a locked token stop every PIN, and nothing is written down', async (t) => {
+  const { serial } = token();
+  const { open, calls } = device();
+  await open(startProcess(t), token(0x400, serial), '1234');
+  for (const flag of [0x2_0000, 0x4_0000]) {
+    await t.rejects(open(startProcess(t), token(0x400 | flag, serial), '1234'), { code: 'PIN_NOT_TRIED' });
+  }
+  t.equal(calls.logins, 1);
+  t.same(await states(serial), ['succeeded']);
+});
+
+t.test('a process that dies while it tries has failed; the others wait until that is known', async (t) => {
+  const info = token();
+  const { open, calls } = device();
+  const dying = startProcess(t, { node: 'node-1' });
+  const hung = Promise.withResolvers<void>();
+  t.teardown(() => hung.resolve());
+  const inside = Promise.withResolvers<void>();
+  const login = (): Promise<void> => {
+    inside.resolve();
+    return hung.promise;
+  };
+  void dying.guard.firstLogin(info, Buffer.from('1234'), login, () => 'none').catch(() => {});
+  await inside.promise;
+  let other: unknown;
+  const waiting = open(startProcess(t, { node: 'node-2' }), info, '1234').catch((error) => {
+    other = error;
+  });
+  t.same(await states(info.serial), ['trying']);
+  t.equal(other, undefined);
+  // Its signs of life end: what the database sees of a killed process.
+  await age(info.serial);
+  await waiting;
+  t.match(other, { code: 'PIN_REFUSED', message: /died while trying/ });
+  t.equal(calls.logins, 0);
+  t.same(await states(info.serial), ['refused']);
+});
+
+t.test('devices that share a counter share refusals; a success counts for its own token only', async (t) => {
+  const pinGuardGroup = `group-${randomUUID()}`;
+  const { open, calls } = device();
+  const [one, two] = [token(), token()];
+  await open(startProcess(t, { pinGuardGroup }), one, '1234');
+  await t.rejects(open(startProcess(t, { pinGuardGroup }), one, 'wrong'), { code: 'PIN_REFUSED' });
+  await t.rejects(open(startProcess(t, { pinGuardGroup }), two, 'wrong'), { code: 'PIN_REFUSED' });
+  t.equal(calls.logins, 2);
+  await open(startProcess(t, { pinGuardGroup }), two, '1234');
+  t.same(await states(two.serial), ['succeeded']);
+});
+
+t.test('a refusal is remembered by the node when the database has forgotten it', async (t) => {
+  const info = token();
+  const { open, calls } = device();
+  const { guard, stateDirectory } = startProcess(t);
+  await t.rejects(open({ guard, stateDirectory }, info, 'wrong'), { code: 'PIN_REFUSED' });
+  await forget(info.serial);
+  await t.rejects(open(startProcess(t, { stateDirectory }), info, 'wrong'), {
+    code: 'PIN_REFUSED',
+    message: /as this node wrote down/,
+  });
+  t.equal(calls.logins, 1);
+  const directory = join(stateDirectory, 'pin-guard');
+  const file = readdirSync(directory).find((name) => name.startsWith('result-')) ?? '';
+  t.equal(statSync(directory).mode & 0o777, 0o700);
+  t.equal(statSync(join(directory, file)).mode & 0o777, 0o600);
+  t.notMatch(readFileSync(join(directory, file), 'utf8'), /wrong/);
+});
+
+t.test('without a database there is no first login, and it goes on by itself when there is one', async (t) => {
+  const info = token();
+  const { open, calls } = device();
+  const process = startProcess(t);
+  await databases.stop();
+  const opening = open(process, info, '1234');
+  t.equal(calls.logins, 0);
+  await databases.restart();
+  await opening;
+  t.equal(calls.logins, 1);
+});
+
+t.test('a login that succeeded while the database was lost counts after a restart of its process', async (t) => {
+  const info = token();
+  const { open, calls } = device();
+  const { guard, stateDirectory } = startProcess(t);
+  const entered = Promise.withResolvers<void>();
+  const leave = Promise.withResolvers<void>();
+  let outcome: LoginOutcome = 'none';
+  const login = async (): Promise<void> => {
+    entered.resolve();
+    await leave.promise;
+    outcome = 'succeeded';
+  };
+  // This process is never heard of again: its write waits for a database that does not come back for it.
+  void guard.firstLogin(info, Buffer.from('1234'), login, () => outcome).catch(() => {});
+  await entered.promise;
+  await databases.stop();
+  leave.resolve();
+  await until('written down', () =>
+    readdirSync(join(stateDirectory, 'pin-guard')).some((name) => name.startsWith('result-')),
+  );
+  await databases.restart();
+  await open(startProcess(t, { stateDirectory }), info, '1234');
+  t.same(await states(info.serial), ['succeeded']);
+  t.equal(calls.logins, 1);
+});
+
+t.test('a login without a clear answer may be tried once more, by anybody, and not a third time', async (t) => {
+  const info = token();
+  const { open, calls } = device();
+  await t.rejects(open(startProcess(t), info, '1234', 'uncertain'), { code: 'HSM_DEVICE_FAULT' });
+  t.same(await states(info.serial), ['uncertain']);
+  await t.rejects(open(startProcess(t), info, '1234', 'uncertain'), { code: 'HSM_DEVICE_FAULT' });
+  await t.rejects(open(startProcess(t), info, '1234'), { code: 'PIN_REFUSED', message: /twice unclear/ });
+  t.equal(calls.logins, 2);
+});
+
+t.test('a process that was logged in already has proven nothing', async (t) => {
+  const info = token();
+  const { open } = device();
+  await open(startProcess(t), info, 'whatever', 'already logged in');
+  t.same(await states(info.serial), []);
+});
+
+t.test('a PIN that is refused in the middle of work is refused everywhere from then on', async (t) => {
+  const info = token();
+  const { open, calls } = device();
+  const process = startProcess(t);
+  await open(process, info, '1234');
+  await process.guard.refusedLater('C_Login answered CKR_PIN_INCORRECT');
+  await t.rejects(open(startProcess(t, { node: 'node-2' }), info, '1234'), { code: 'PIN_REFUSED' });
+  t.equal(calls.logins, 1);
+});
+
+t.test('an operator’s order allows one more try, on this node and on others, and is used up by it', async (t) => {
+  const { serial } = token();
+  const { open, calls } = device();
+  const here = startProcess(t);
+  const elsewhere = startProcess(t, { node: 'node-2' });
+  await t.rejects(open(here, token(0x400, serial), 'wrong'), { code: 'PIN_REFUSED' });
+  const pool = createPool(
+    databases.driver,
+    { applicationName: 'test', max: 1, durability: 'durable' },
+    createLog('silent', {}),
+  );
+  t.teardown(() => pool.end());
+  const order = { guardGroup: serial, tokenSerial: serial, tokenLabel: 'vault', node: 'node-1', slot: 'a' };
+  t.match(await readRefusals(pool, serial), [{ state: 'refused', where: /node node-1, slot a/ }]);
+  await clearAttempts(pool, order);
+  t.same(await readRefusals(pool, serial), []);
+  // It is still wrong: one more login, then refused again everywhere.
+  await t.rejects(open(here, token(countLow, serial), 'wrong'), { code: 'PIN_REFUSED' });
+  await t.rejects(open(elsewhere, token(countLow, serial), 'wrong'), { code: 'PIN_REFUSED' });
+  t.equal(calls.logins, 2);
+  await clearAttempts(pool, order);
+  await open(elsewhere, token(countLow, serial), '1234');
+  t.equal(calls.logins, 3);
+  // After a right login a low counter is somebody else's doing again.
+  await t.rejects(open(here, token(countLow, serial), 'new'), { code: 'PIN_NOT_TRIED' });
+});
+
+t.test('a state directory that cannot be used is refused before anything is tried', async (t) => {
+  const file = join(temporaryDirectory(t), 'file');
+  writeFileSync(file, '');
+  t.throws(() => openLocalResults(file), { code: 'CONFIG_INVALID', detail: /stateDirectory/ });
+});
+
+async function owner(sql: string, serial: string): Promise<void> {
+  const options = { applicationName: 'test', max: 1, durability: 'durable', role: 'owner' } as const;
+  const pool = createPool(databases.driver, options, createLog('silent', {}));
+  try {
+    await pool.query(sql, [serial]);
+  } finally {
+    await pool.end();
+  }
+}
+
+function forget(serial: string): Promise<void> {
+  return owner('delete from pin_attempt where token_serial = $1', serial);
+}
+
+function age(serial: string): Promise<void> {
+  return owner("update pin_attempt set alive_until = now() - interval '1 second' where token_serial = $1", serial);
+}
