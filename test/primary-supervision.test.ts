@@ -1,11 +1,7 @@
-import { Writable } from 'node:stream';
 import t from 'tap';
 import { createStartUpTurns } from '../src/primary/start-up-turns.ts';
-import { createSupervisor } from '../src/primary/supervisor.ts';
-import type { WorkerEnd, WorkerListener } from '../src/primary/worker-handle.ts';
-import { createLog } from '../src/shared/log.ts';
 import { createReleasers } from '../src/shared/releasers.ts';
-import { slotIn, temporaryDirectory } from './support/soft-token.ts';
+import { end, supervise } from './support/played-workers.ts';
 import { until } from './support/until.ts';
 
 t.test('turns: one holder a token, first come first served, and a dead holder’s turn goes on', async (t) => {
@@ -44,34 +40,6 @@ t.test('releasers run in reverse, once, and go on after a failure and after a st
   releasers.add('after the end', () => order.push('after'));
   await until('released at once', () => order.includes('after'));
 });
-
-/** A supervisor over workers that a test plays. */
-function supervise(t: import('tap').Test, slotNames: readonly string[]) {
-  const directory = temporaryDirectory(t);
-  const workers: { slot: string; listener: WorkerListener; stopped: boolean }[] = [];
-  const released: string[] = [];
-  const supervisor = createSupervisor({
-    slots: slotNames.map((name) => slotIn(`${directory}/${name}`, name)),
-    fork(slot, listener) {
-      const worker = { slot, listener, stopped: false };
-      workers.push(worker);
-      const stop = (): void => {
-        worker.stopped = true;
-        listener.onEnd(end({ reason: 'OK', code: 0, how: 'asked' }));
-      };
-      return { pid: 1, grantTurn: () => {}, stop, kill: stop };
-    },
-    turns: createStartUpTurns(),
-    releases: { release: async (instance) => void released.push(instance) },
-    log: createLog('error', {}, new Writable({ write: (_chunk, _encoding, done) => done() })),
-  });
-  supervisor.start();
-  return { supervisor, workers, released };
-}
-
-function end(change: Partial<WorkerEnd>): WorkerEnd {
-  return { code: 1, signal: null, reason: 'INTERNAL', readyMs: 0, how: 'by itself', ...change };
-}
 
 t.test('a worker that ends is replaced and its instance released', async (t) => {
   const { supervisor, workers, released } = supervise(t, ['a']);

@@ -2,28 +2,45 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { readCeremonyFile } from '../shared/ceremony-file.ts';
 import type { DriverConfiguration } from '../shared/configuration/driver.ts';
 import { checkSecretFile } from '../shared/configuration/secret-file.ts';
-import { CodedError } from '../shared/errors.ts';
+import { asCodedError, CodedError } from '../shared/errors.ts';
 
 /**
  * What can be known to be wrong before a worker starts. PINs are not read here: the primary never sees one.
- * @throws SECRET_FILE_*, MODULE_NOT_LOADED, CONFIG_INVALID
+ * @returns SECRET_FILE_*, MODULE_NOT_LOADED, CONFIG_*: all that is wrong, the worst kind of surprise is one at a time.
  */
-export function checkFiles({ slots, api, database, ceremonyFile, keyStore }: DriverConfiguration): void {
-  for (const [at, slot] of slots.entries()) {
-    checkSecretFile(slot.pinFile, `slots[${at}].pinFile`);
-    checkModule(slot.module);
-  }
-  checkSecretFile(api.privateKeyFile, 'api.privateKeyFile');
-  if (database.passwordFile !== undefined) checkSecretFile(database.passwordFile, 'database.passwordFile');
-  checkReadable(api.caFile, 'api.caFile');
-  checkReadable(api.certificateFile, 'api.certificateFile');
+export function fileProblems({ slots, api, database, ceremonyFile, keyStore }: DriverConfiguration): CodedError[] {
+  const checks = [
+    ...slots.flatMap((slot, at) => [
+      () => checkSecretFile(slot.pinFile, `slots[${at}].pinFile`),
+      () => checkModule(slot.module),
+    ]),
+    () => checkSecretFile(api.privateKeyFile, 'api.privateKeyFile'),
+    ...secretOf(database.passwordFile, 'database.passwordFile'),
+    () => checkReadable(api.caFile, 'api.caFile'),
+    () => checkReadable(api.certificateFile, 'api.certificateFile'),
+    () => checkCeremony(ceremonyFile, keyStore),
+  ];
+  return checks.flatMap((check) => {
+    try {
+      check();
+      return [];
+    } catch (error) {
+      return [asCodedError(error)];
+    }
+  });
+}
+
+function secretOf(file: string | undefined, what: string): (() => void)[] {
+  return file === undefined ? [] : [() => checkSecretFile(file, what)];
+}
+
+function checkCeremony(ceremonyFile: string, keyStore: string): void {
   const ceremony = readCeremonyFile(ceremonyFile);
-  if (ceremony.keyStore !== keyStore) {
-    throw new CodedError(
-      'CONFIG_INVALID',
-      `keyStore is ${keyStore}, but ceremonyFile ${ceremonyFile} is of ${ceremony.keyStore}`,
-    );
-  }
+  if (ceremony.keyStore === keyStore) return;
+  throw new CodedError(
+    'CONFIG_INVALID',
+    `keyStore is ${keyStore}, but ceremonyFile ${ceremonyFile} is of ${ceremony.keyStore}`,
+  );
 }
 
 function checkModule(module: string): void {

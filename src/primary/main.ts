@@ -2,16 +2,14 @@ import cluster from 'node:cluster';
 import { createRequire } from 'node:module';
 import { extname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { driverConfiguration } from '../shared/configuration/driver.ts';
+import { type DriverConfiguration, driverConfiguration } from '../shared/configuration/driver.ts';
 import { loadConfiguration } from '../shared/configuration/load.ts';
+import { asCodedError } from '../shared/errors.ts';
 import { exitCodes } from '../shared/exit-codes.ts';
-import { createLog } from '../shared/log.ts';
-import { checkFiles } from './check-files.ts';
-import { createReleaseClient } from './release-client.ts';
-import { onStopSignals } from './signals.ts';
-import { createStartUpTurns } from './start-up-turns.ts';
-import { createSupervisor } from './supervisor.ts';
-import { forkWorker } from './worker-handle.ts';
+import { createLog, type Log } from '../shared/log.ts';
+import { fileProblems } from './check-files.ts';
+import { createDriverNode, type DriverNode, refuse } from './node.ts';
+import { onSignals } from './signals.ts';
 
 /**
  * `hsm-driver run`: the primary of one node. It supervises one worker process per HSM slot, loads no PKCS#11 library
@@ -23,10 +21,10 @@ import { forkWorker } from './worker-handle.ts';
 export async function runPrimary(configFile: string): Promise<number> {
   const file = resolve(configFile);
   const configuration = loadConfiguration(file, driverConfiguration);
-  checkFiles(configuration);
+  const [problem] = fileProblems(configuration);
+  if (problem !== undefined) throw problem;
 
-  const { node, keyStore, slots, api } = configuration;
-  const log = createLog(configuration.log.level, { node });
+  const log = createLog(configuration.log.level, { node: configuration.node });
   cluster.setupPrimary({
     exec: workerFile(),
     args: [],
@@ -34,29 +32,23 @@ export async function runPrimary(configFile: string): Promise<number> {
     execArgv: ['--disable-sigusr1'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
-  const supervisor = createSupervisor({
-    slots,
-    fork: (slot, listener) => forkWorker(file, slot, listener),
-    turns: createStartUpTurns(),
-    releases: createReleaseClient(api, log),
-    log,
-  });
-
+  const node = createDriverNode(configuration, version(), log);
   const asked = Promise.withResolvers<undefined>();
-  const forgetSignals = onStopSignals({
+  const forgetSignals = onSignals({
     first(signal) {
       log.info({ signal }, 'stopping');
       asked.resolve(undefined);
     },
-    second: () => supervisor.kill(),
+    second: () => node.kill(),
+    reload: reloads(file, node, log),
   });
-  log.info({ keyStore, slots: slots.map((slot) => slot.name), version: version() }, 'driver started');
-  supervisor.start();
+  log.info(started(configuration), 'driver started');
   // With all slots latched nothing else keeps this process: it must stay, see restart-policy.ts.
   const stay = setInterval(() => {}, 2 ** 31 - 1);
   try {
-    const fault = await Promise.race([asked.promise, supervisor.hopeless]);
-    await supervisor.stop();
+    await node.start();
+    const fault = await Promise.race([asked.promise, node.hopeless]);
+    await node.stop();
     if (fault !== undefined) throw fault;
     log.info('stopped');
     return exitCodes.OK.code;
@@ -64,6 +56,33 @@ export async function runPrimary(configFile: string): Promise<number> {
     clearInterval(stay);
     forgetSignals();
   }
+}
+
+/** Reads the file again at each call, one after the other; whatever is wrong with it, the node goes on as it was. */
+function reloads(file: string, node: DriverNode, log: Log): () => void {
+  async function reload(): Promise<void> {
+    try {
+      const wanted = loadConfiguration(file, driverConfiguration);
+      const problems = fileProblems(wanted);
+      if (problems.length > 0)
+        return refuse(
+          log,
+          problems.map((one) => one.message),
+        );
+      log.info(started(wanted), 'configuration read again');
+      await node.reload(wanted);
+    } catch (error) {
+      refuse(log, [asCodedError(error).message]);
+    }
+  }
+  let last: Promise<void> = Promise.resolve();
+  return () => {
+    last = last.then(reload);
+  };
+}
+
+function started({ keyStore, slots }: DriverConfiguration): Record<string, unknown> {
+  return { keyStore, slots: slots.map((slot) => slot.name), version: version() };
 }
 
 /** Named, not imported: the primary shares no code with the worker. `.ts` from the sources, `.js` from a build. */

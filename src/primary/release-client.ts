@@ -19,11 +19,13 @@ export interface ReleaseClient {
 const pausesMs = [0, 200, 500, 1_000];
 const callTimeoutMs = 1_000;
 
-export function createReleaseClient(api: DriverConfiguration['api'], log: Log): ReleaseClient {
+/** @param current the API's section as it is in force when a call is made. */
+export function createReleaseClient(current: () => DriverConfiguration['api'], log: Log): ReleaseClient {
   async function tryAll(instance: string, limit: AbortSignal): Promise<void> {
     let problem = 'no time was left';
     for (const pauseMs of pausesMs) {
       await sleep(pauseMs, undefined, { signal: limit }).catch(() => {});
+      const api = current();
       for (const address of api.addresses) {
         if (limit.aborted) break;
         try {

@@ -40,18 +40,28 @@ const delays: Partial<Record<WorkerExit['reason'], Delay>> = {
 /**
  * @param exits of one slot, newest last, at least one.
  * @param random 0 to 1; spreads restarts, so that many workers do not come back as one.
+ * @param heldBack the slot is in a crash loop: the longest delay of its kind, whatever the count says.
  */
-export function decide(exits: readonly WorkerExit[], random: number): Decision {
+export function decide(exits: readonly WorkerExit[], random: number, heldBack = false): Decision {
   const { reason } = exits.at(-1) as WorkerExit;
   if (reason === 'PIN') return { do: 'latch' };
   // A worker that ends as if it had been asked, when nobody asked, is wanted back.
   const mayRestart = reason === 'SIGNAL' || reason === 'OK' || exitCodes[reason].restart === 'back-off';
   if (!mayRestart) return { do: 'stop' };
   const { firstMs, longestMs, atOnce = false } = delays[reason] ?? usual;
+  if (heldBack) return { do: 'restart', afterMs: longestMs };
   const failures = streak(exits) - (atOnce ? 1 : 0);
   if (failures === 0) return { do: 'restart', afterMs: 0 };
   const fullMs = Math.min(longestMs, firstMs * 2 ** (failures - 1));
   return { do: 'restart', afterMs: Math.round(fullMs * (0.5 + random / 2)) };
+}
+
+/**
+ * Whether a restart waits for its turn in the cluster, so that not all slots of a shared HSM reconnect at once. Never the
+ * first restart after steady work, and never where the HSM was not to blame.
+ */
+export function wantsTurn(reason: WorkerExit['reason'], afterMs: number): boolean {
+  return afterMs > 0 && ['SIGNAL', 'DEVICE', 'TOKEN', 'MASTER_KEY'].includes(reason);
 }
 
 /** Exits in a row without steady work between, the newest included. */

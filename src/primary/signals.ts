@@ -1,17 +1,27 @@
 /**
  * The signals of the node, handled once per process, here. First SIGTERM or SIGINT: stop, within the deadline. The
- * second: now. Workers ignore SIGINT, which Ctrl-C sends to the whole group: only the primary decides.
+ * second: now. SIGHUP: read the configuration again. Workers ignore SIGINT and SIGHUP, which a terminal sends to the
+ * whole group: only the primary decides.
  */
-export function onStopSignals(listeners: { first: (signal: string) => void; second: () => void }): () => void {
+export function onSignals(listeners: {
+  first: (signal: string) => void;
+  second: () => void;
+  reload: () => void;
+}): () => void {
   let seen = 0;
-  const listener = (signal: string): void => {
+  const stop = (signal: string): void => {
     seen += 1;
     if (seen === 1) listeners.first(signal);
     else listeners.second();
   };
+  const reload = (): void => {
+    if (seen === 0) listeners.reload();
+  };
   const signals = ['SIGTERM', 'SIGINT'] as const;
-  for (const signal of signals) process.on(signal, listener);
+  for (const signal of signals) process.on(signal, stop);
+  process.on('SIGHUP', reload);
   return () => {
-    for (const signal of signals) process.off(signal, listener);
+    for (const signal of signals) process.off(signal, stop);
+    process.off('SIGHUP', reload);
   };
 }

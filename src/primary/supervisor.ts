@@ -1,169 +1,162 @@
 import type { SlotConfiguration } from '../shared/configuration/sections.ts';
 import { CodedError } from '../shared/errors.ts';
-import { exitCodes } from '../shared/exit-codes.ts';
 import type { Log } from '../shared/log.ts';
+import type { ClusterTurns } from './cluster/turns.ts';
+import { createPinWatch, sharePinVerdict } from './pin-watch.ts';
 import type { ReleaseClient } from './release-client.ts';
-import { type Decision, decide, hopeless, type SlotStanding, type WorkerExit } from './restart-policy.ts';
+import { hopeless } from './restart-policy.ts';
+import { createSlotKeeper, type SlotKeeper } from './slot-keeper.ts';
+import type { SlotRecord, SlotState } from './slot-table.ts';
+import { tokenInCluster, tokenInNode } from './slot-token.ts';
 import type { StartUpTurns } from './start-up-turns.ts';
-import type { WorkerEnd, WorkerHandle, WorkerListener } from './worker-handle.ts';
+import { startWatchdog } from './watchdog.ts';
+import type { WorkerHandle, WorkerListener } from './worker-handle.ts';
 
-/** One worker a slot: started, replaced as the policy says, stopped. Holds no policy of its own. */
+/** The slots of the node together: what one must know of another, and when the node as a whole ends. */
 export interface Supervisor {
   start(): void;
   /** Settles when no slot works and none will: with what an operator must mend. */
   readonly hopeless: Promise<CodedError>;
+  slots(): readonly SlotView[];
+  add(slot: SlotConfiguration): void;
+  /** Its worker ends as if asked, the next one starts with this configuration. */
+  replace(slot: SlotConfiguration, why: string): void;
+  remove(name: string): Promise<void>;
+  /** Called after each change of a slot's state. @returns how to stop it. */
+  onState(listener: (slot: SlotView, before: SlotState) => void): () => void;
+  /** Called with each report of a worker, after it is in the slot's record. */
+  onReport(listener: (slot: SlotView) => void): void;
   /** Asks all workers to end; resolves when all have ended, by themselves or killed, and their instances too. */
   stop(): Promise<void>;
   /** SIGKILL for all that still live. */
   kill(): void;
 }
 
+export interface SlotView {
+  readonly configuration: SlotConfiguration;
+  readonly record: SlotRecord;
+  /** Of the PIN file, before the last worker read it. */
+  readonly pinStamp: string;
+}
+
 export interface SupervisorOptions {
   readonly slots: readonly SlotConfiguration[];
   readonly fork: (slot: string, listener: WorkerListener) => WorkerHandle;
   readonly turns: StartUpTurns;
+  readonly clusterTurns: ClusterTurns;
   readonly releases: ReleaseClient;
   readonly log: Log;
 }
 
-/** How many ends of a slot are remembered: more than any back-off needs to reach its longest delay. */
-const rememberedExits = 16;
 const releaseLimitMs = 5_000;
 /** At the end of the node there is no time for more. */
 const lastReleaseLimitMs = 400;
-
-interface Slot {
-  readonly configuration: SlotConfiguration;
-  worker: WorkerHandle | undefined;
-  timer: NodeJS.Timeout | undefined;
-  phase: SlotStanding['phase'];
-  everReady: boolean;
-  exits: WorkerExit[];
-  last: WorkerEnd | undefined;
-}
+const pinLookMs = 1_000;
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
-  const { turns, releases, log } = options;
+  const { releases, clusterTurns, log } = options;
   const verdict = Promise.withResolvers<CodedError>();
-  const allEnded = Promise.withResolvers<void>();
   const releasing = new Set<Promise<void>>();
+  const stateListeners = new Set<(slot: SlotView, before: SlotState) => void>();
+  const reportListeners = new Set<(slot: SlotView) => void>();
+  const keepers = new Map<string, SlotKeeper>();
+  const pinWatch = createPinWatch(() => [...keepers.values()], log);
+  const clocks: (() => void)[] = [];
   let stopping = false;
-  const slots = options.slots.map(
-    (configuration): Slot => ({
-      configuration,
-      worker: undefined,
-      timer: undefined,
-      phase: 'waiting',
-      everReady: false,
-      exits: [],
-      last: undefined,
-    }),
-  );
 
-  function startWorker(slot: Slot): void {
-    const { name, module, tokenLabel, tokenSerial = '' } = slot.configuration;
-    const token = JSON.stringify([module, tokenLabel, tokenSerial]);
-    const holder = {};
-    const worker: WorkerHandle = options.fork(name, {
-      onTurnWanted: () => turns.want(token, holder, () => worker.grantTurn()),
-      onTurnDone: () => turns.end(holder),
-      onState(state) {
-        if (state === 'ready') slot.everReady = true;
-        log.debug({ slot: name, state }, 'slot state');
+  function keep(slot: SlotConfiguration): SlotKeeper {
+    const keeper = createSlotKeeper(slot, {
+      fork: options.fork,
+      startUpTurns: options.turns,
+      recoveryTurn: ({ configuration, record }, signal) =>
+        clusterTurns.take(`reconnect ${tokenInCluster(configuration, record.facts)}`, configuration.name, signal),
+      release,
+      onState(changed, state, before) {
+        if (state === 'latched' && changed.waitsForPin) sharePinVerdict(changed, [...keepers.values()]);
+        for (const listener of stateListeners) listener(changed, before);
       },
-      onEnd(end) {
-        turns.end(holder);
-        ended(slot, end);
+      onReport(changed) {
+        for (const listener of reportListeners) listener(changed);
       },
+      onDeviceFault: tellSiblings,
+      onEnd: judge,
+      log,
     });
-    slot.worker = worker;
-    slot.phase = 'running';
-    log.debug({ slot: name, workerPid: worker.pid }, 'worker started');
+    keepers.set(slot.name, keeper);
+    return keeper;
   }
 
-  function ended(slot: Slot, end: WorkerEnd): void {
-    slot.worker = undefined;
-    if (end.instance !== undefined) release(end.instance, stopping ? lastReleaseLimitMs : releaseLimitMs);
-    if (stopping) {
-      log.info({ slot: slot.configuration.name, how: end.how, ...codes(end) }, 'worker ended');
-      if (slots.every((one) => one.worker === undefined)) allEnded.resolve();
-      return;
-    }
-    const repeated = slot.last?.reason === end.reason && end.readyMs === 0;
-    slot.last = end;
-    slot.exits = [...slot.exits, { reason: end.reason, readyMs: end.readyMs }].slice(-rememberedExits);
-    const decision = decide(slot.exits, Math.random());
-    obey(slot, decision);
-    tell(slot, end, decision, repeated);
-    if (hopeless(slots.map(standing))) verdict.resolve(faultOf(slots[0] as Slot));
-  }
-
-  function obey(slot: Slot, decision: Decision): void {
-    switch (decision.do) {
-      case 'restart':
-        slot.phase = 'waiting';
-        slot.timer = setTimeout(() => startWorker(slot), decision.afterMs);
-        return;
-      case 'latch':
-        slot.phase = 'latched';
-        return;
-      case 'stop':
-        slot.phase = 'stopped';
-        return;
-      default:
-        throw new Error(`unknown decision: ${decision satisfies never}`);
+  /** N workers on one HSM need not fail N times: one fault makes all of them look. */
+  function tellSiblings(keeper: SlotKeeper): void {
+    const token = tokenInNode(keeper.configuration);
+    for (const other of keepers.values()) {
+      if (other !== keeper && tokenInNode(other.configuration) === token) other.suspectDevice();
     }
   }
 
-  /** A worker that cannot start for the same reason again and again is told once. */
-  function tell(slot: Slot, end: WorkerEnd, decision: Decision, repeated: boolean): void {
-    const fields = {
-      slot: slot.configuration.name,
-      ...codes(end),
-      ...(decision.do === 'restart' ? { restartInMs: decision.afterMs } : {}),
-    };
-    const sentence = decision.do === 'restart' ? 'worker gone; it is replaced' : 'worker gone; it is not started again';
-    if (repeated) log.debug(fields, sentence);
-    else log.warn(fields, sentence);
+  function judge(): void {
+    const all = [...keepers.values()];
+    if (!stopping && hopeless(all.map((keeper) => keeper.standing))) verdict.resolve(faultOf(all[0] as SlotKeeper));
   }
 
-  function release(instance: string, limitMs: number): void {
+  function release(instance: string): void {
+    const limitMs = stopping ? lastReleaseLimitMs : releaseLimitMs;
     const promise = releases.release(instance, limitMs).finally(() => releasing.delete(promise));
     releasing.add(promise);
   }
 
+  function eachKeeper(act: (keeper: SlotKeeper) => void): void {
+    for (const keeper of keepers.values()) act(keeper);
+  }
+
+  for (const slot of options.slots) keep(slot);
   return {
     hopeless: verdict.promise,
+    slots: () => [...keepers.values()],
     start() {
-      for (const slot of slots) startWorker(slot);
+      eachKeeper((keeper) => keeper.start());
+      clocks.push(
+        startWatchdog({
+          look: (nowMs) => eachKeeper((keeper) => keeper.look(nowMs)),
+          forgive: (nowMs) => eachKeeper((keeper) => keeper.forgive(nowMs)),
+        }),
+      );
+      const timer = setInterval(() => pinWatch.look(), pinLookMs);
+      clocks.push(() => clearInterval(timer));
+    },
+    add(slot) {
+      if (!stopping) keep(slot).start();
+    },
+    replace(slot, why) {
+      if (!stopping) keepers.get(slot.name)?.replace(slot, why);
+    },
+    async remove(name) {
+      const keeper = keepers.get(name);
+      await keeper?.stop();
+      if (keepers.get(name) === keeper) keepers.delete(name);
+    },
+    onState(listener) {
+      stateListeners.add(listener);
+      return () => stateListeners.delete(listener);
+    },
+    onReport(listener) {
+      reportListeners.add(listener);
     },
     async stop() {
       stopping = true;
-      for (const slot of slots) {
-        clearTimeout(slot.timer);
-        slot.worker?.stop();
-      }
-      if (slots.some((slot) => slot.worker !== undefined)) await allEnded.promise;
+      await Promise.all([...keepers.values()].map((keeper) => keeper.stop()));
+      for (const stopClock of clocks.splice(0)) stopClock();
       await Promise.race([Promise.all(releasing), later(lastReleaseLimitMs)]);
     },
     kill() {
-      for (const slot of slots) slot.worker?.kill();
+      eachKeeper((keeper) => keeper.kill());
     },
   };
 }
 
-function standing({ phase, last, everReady }: Slot): SlotStanding {
-  return { phase, everReady, ...(last === undefined ? {} : { lastReason: last.reason }) };
-}
-
-function codes({ code, signal, reason, fault }: WorkerEnd): Record<string, unknown> {
-  const meaning = reason === 'SIGNAL' ? 'killed by a signal' : exitCodes[reason].meaning;
-  return { code, signal, meaning, ...(fault === undefined ? {} : { fault: fault.code, cause: fault.detail }) };
-}
-
-function faultOf({ configuration, last }: Slot): CodedError {
-  if (last?.fault !== undefined) return new CodedError(last.fault.code, last.fault.detail);
-  return new CodedError('INTERNAL', `the worker of slot ${configuration.name} ended with code ${last?.code}`);
+function faultOf({ configuration, lastEnd }: SlotKeeper): CodedError {
+  if (lastEnd?.fault !== undefined) return new CodedError(lastEnd.fault.code, lastEnd.fault.detail);
+  return new CodedError('INTERNAL', `the worker of slot ${configuration.name} ended with code ${lastEnd?.code}`);
 }
 
 function later(ms: number): Promise<void> {

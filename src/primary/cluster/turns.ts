@@ -1,0 +1,128 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import type { Log } from '../../shared/log.ts';
+import { type Fence, fence } from './leader.ts';
+import { isLive } from './nodes.ts';
+import { run, type Self } from './statement.ts';
+
+/**
+ * Turns: the right to do something that only one in the cluster does at a time, granted by the leader in rows that name
+ * it. For reconnecting to a shared HSM, and for replacing workers at a reload.
+ */
+export interface Turn {
+  /** Idempotent. */
+  end(): void;
+}
+
+export interface ClusterTurns {
+  /**
+   * Waits for the turn of `purpose`. Never rejects, and never waits for ever: a node goes on by itself where nobody can
+   * grant turns, since signing depends on no leader. Resolves at once when `signal` is aborted.
+   */
+  take(purpose: string, slot: string, signal: AbortSignal): Promise<Turn>;
+}
+
+export interface ClusterTurnsOptions {
+  readonly pool: pg.Pool;
+  readonly self: Self;
+  /** For how long no leader was seen; 0: there is one. */
+  readonly leaderlessMs: () => number;
+  /** A turn was asked for: if this node leads, it looks at once. */
+  readonly onAsked: () => void;
+  readonly log: Log;
+}
+
+/** Without a leader for this long a node goes on by itself, after a random pause. */
+const leaderlessLimitMs = 10_000;
+const aloneJitterMs = 3_000;
+/** A leader that is there but grants nothing: many wait, and each of their attempts takes long. */
+const patienceMs = 30_000;
+const askAgainMs = 300;
+/** A turn that was not ended by then is nobody's any more. */
+const longestTurn = "interval '15 seconds'";
+const longestSilence = "interval '5 seconds'";
+
+const ended: Turn = { end: () => {} };
+
+export function createClusterTurns({ pool, self, leaderlessMs, onAsked, log }: ClusterTurnsOptions): ClusterTurns {
+  async function isGranted(purpose: string, slot: string): Promise<boolean> {
+    const [row] = await run<{ granted: boolean }>(
+      pool,
+      `insert into turn (purpose, instance, slot, node) values ($1, $2, $3, $4)
+       on conflict (purpose, instance, slot) do update set seen_at = clock_timestamp()
+       returning granted_at is not null as granted`,
+      [purpose, self.instance, slot, self.node],
+    );
+    return row?.granted === true;
+  }
+
+  function giveBack(purpose: string, slot: string): void {
+    const key = [purpose, self.instance, slot];
+    // Not repeated: what is left behind ends by itself, see grantTurns.
+    run(pool, 'delete from turn where purpose = $1 and instance = $2 and slot = $3', key).then(onAsked, () => {});
+  }
+
+  return {
+    async take(purpose, slot, signal) {
+      const asked = performance.now();
+      for (let first = true; !signal.aborted; first = false) {
+        const granted = await isGranted(purpose, slot).catch(() => false);
+        const turn = { end: once(() => giveBack(purpose, slot)) };
+        if (granted) return turn;
+        if (first) onAsked();
+        const alone = leaderlessMs() > leaderlessLimitMs;
+        if (alone || performance.now() - asked > patienceMs) {
+          log.debug({ slot, purpose, leader: !alone }, 'goes on without a turn');
+          await pause(Math.random() * aloneJitterMs, signal);
+          return turn;
+        }
+        await pause(askAgainMs, signal);
+      }
+      giveBack(purpose, slot);
+      return ended;
+    },
+  };
+}
+
+/** Nothing to share with: each turn is granted at once. For a node without a cluster, and for tests. */
+export const noTurns: ClusterTurns = { take: async () => ended };
+
+/** Ends what nobody holds any more, then grants the oldest request of each purpose that nobody has the turn of. */
+export async function grantTurns(pool: pg.Pool, by: Fence): Promise<number> {
+  const me = [by.instance, by.epoch];
+  await run(
+    pool,
+    `with ${fence}
+     delete from turn where exists (select from fence) and (
+       granted_at < clock_timestamp() - ${longestTurn}
+       or (granted_at is null and seen_at < clock_timestamp() - ${longestSilence})
+       or not exists (select from node where node.instance = turn.instance and ${isLive('node')}))`,
+    me,
+  );
+  const granted = await run(
+    pool,
+    `with ${fence}, oldest as (
+       select distinct on (purpose) purpose, instance, slot from turn waiting
+       where granted_at is null
+         and not exists (select from turn held where held.purpose = waiting.purpose and held.granted_at is not null)
+       order by purpose, asked_at)
+     update turn set granted_at = clock_timestamp(), epoch = $2
+     from oldest
+     where exists (select from fence) and (turn.purpose, turn.instance, turn.slot) = (oldest.purpose, oldest.instance, oldest.slot)
+     returning turn.slot`,
+    me,
+  );
+  return granted.length;
+}
+
+function once(act: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) act();
+    done = true;
+  };
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => {});
+}

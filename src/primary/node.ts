@@ -1,0 +1,166 @@
+import { randomUUID } from 'node:crypto';
+import type { DriverConfiguration } from '../shared/configuration/driver.ts';
+import { asCodedError, type CodedError } from '../shared/errors.ts';
+import type { Log } from '../shared/log.ts';
+import { createCertificateReader } from './certificate.ts';
+import { type Cluster, createCluster } from './cluster/cluster.ts';
+import type { NodeSlot } from './cluster/nodes.ts';
+import type { ClusterTurns } from './cluster/turns.ts';
+import { fileStamp } from './file-stamp.ts';
+import { createMetrics } from './operations/metrics.ts';
+import { createReadinessWatch } from './operations/readiness.ts';
+import { type OperationsServer, startOperationsServer } from './operations/server.ts';
+import { type NodeStatus, statusOf } from './operations/status.ts';
+import { createTotals } from './operations/totals.ts';
+import { createReleaseClient } from './release-client.ts';
+import { identityProblems, planRollOut, rollOut } from './roll-out.ts';
+import { tokenInCluster } from './slot-token.ts';
+import { createStartUpTurns } from './start-up-turns.ts';
+import { createSupervisor, type SlotView } from './supervisor.ts';
+import { forkWorker } from './worker-handle.ts';
+
+/** All parts of a node's primary, joined, and what a new configuration does to each of them. */
+export interface DriverNode {
+  /** @throws LISTEN_FAILED */
+  start(): Promise<void>;
+  /** See Supervisor. */
+  readonly hopeless: Promise<CodedError>;
+  /**
+   * Puts another configuration in force, or says in the log why not; then the old one stays. Resolves when it is; its
+   * workers are replaced after that, and another call stops what is left of it.
+   */
+  reload(wanted: DriverConfiguration): Promise<void>;
+  stop(): Promise<void>;
+  kill(): void;
+}
+
+export function createDriverNode(first: DriverConfiguration, version: string, log: Log): DriverNode {
+  const self = { node: first.node, instance: randomUUID(), version };
+  const startedAt = new Date();
+  let configuredAt = startedAt;
+  let inForce = first;
+  let stopping = false;
+  let operations: OperationsServer | undefined;
+  let rolling = new AbortController();
+
+  const clusterOf = ({ database }: DriverConfiguration): Cluster => createCluster(database, self, nodeSlots, log);
+  let cluster = clusterOf(first);
+  let clusterStamp = databaseStamp(first);
+  const clusterTurns: ClusterTurns = { take: (...asked) => cluster.turns.take(...asked) };
+  const supervisor = createSupervisor({
+    slots: first.slots,
+    fork: (slot, listener) => forkWorker(JSON.stringify(inForce), slot, listener),
+    turns: createStartUpTurns(),
+    clusterTurns,
+    releases: createReleaseClient(() => inForce.api, log),
+    log,
+  });
+
+  const totals = createTotals();
+  const readiness = createReadinessWatch();
+  const certificateOf = createCertificateReader();
+  supervisor.onReport(({ configuration, record: { worker, report } }) => {
+    if (report !== undefined) totals.take(configuration.name, worker?.instance ?? '', report);
+    readiness.note(supervisor.slots());
+  });
+
+  function nodeSlots(): NodeSlot[] {
+    return supervisor.slots().map(nodeSlot);
+  }
+
+  function status(): NodeStatus {
+    const slots = supervisor.slots();
+    return statusOf({
+      configuration: inForce,
+      version,
+      instance: self.instance,
+      startedAt,
+      configuredAt,
+      readiness: readiness.now(slots, stopping),
+      slots,
+      certificate: certificateOf(inForce.api.certificateFile),
+      cluster: cluster.view(),
+    });
+  }
+  const pages = { status, metrics: createMetrics({ status, totals: totals.all }) };
+
+  /** Opens the new one before it closes the old one. @throws LISTEN_FAILED: nothing has changed */
+  async function moveOperations(to: DriverConfiguration['operations']): Promise<void> {
+    const before = operations;
+    operations = to === undefined ? undefined : await startOperationsServer(to, pages, log);
+    await before?.stop();
+  }
+
+  async function moveCluster(to: DriverConfiguration): Promise<void> {
+    const before = cluster;
+    const after = clusterOf(to);
+    await before.stop();
+    cluster = after;
+    clusterStamp = databaseStamp(to);
+    cluster.start();
+  }
+
+  async function putInForce(wanted: DriverConfiguration): Promise<void> {
+    const before = inForce;
+    if (JSON.stringify(before.operations) !== JSON.stringify(wanted.operations))
+      await moveOperations(wanted.operations);
+    if (clusterStamp !== databaseStamp(wanted)) await moveCluster(wanted);
+    inForce = wanted;
+    configuredAt = new Date();
+    log.level = wanted.log.level;
+  }
+
+  return {
+    hopeless: supervisor.hopeless,
+    async start() {
+      await moveOperations(first.operations);
+      cluster.start();
+      supervisor.start();
+    },
+    async reload(wanted) {
+      const problems = identityProblems(inForce, wanted);
+      if (problems.length > 0) return refuse(log, problems);
+      try {
+        await putInForce(wanted);
+      } catch (error) {
+        return refuse(log, [asCodedError(error).message]);
+      }
+      rolling.abort();
+      rolling = new AbortController();
+      if (stopping) return;
+      const running = supervisor.slots().map((slot) => slot.configuration.name);
+      const plan = planRollOut(running, wanted.slots);
+      void rollOut(plan, { supervisor, clusterTurns, log }, rolling.signal).catch((error) =>
+        log.error({ cause: (error as Error).message }, 'reload failed'),
+      );
+    },
+    async stop() {
+      stopping = true;
+      rolling.abort();
+      await Promise.all([supervisor.stop(), cluster.stop()]);
+      await operations?.stop();
+    },
+    kill: () => supervisor.kill(),
+  };
+}
+
+export function refuse(log: Log, problems: readonly string[]): void {
+  log.error({ problems }, 'configuration not accepted; the old one stays in force');
+}
+
+/** Another word when the section, or a file that it names, changed. */
+function databaseStamp({ database }: DriverConfiguration): string {
+  return JSON.stringify([database, fileStamp(database.passwordFile ?? ''), fileStamp(database.caFile ?? '')]);
+}
+
+function nodeSlot({ configuration, record }: SlotView): NodeSlot {
+  const { state, since, why, facts } = record;
+  return {
+    name: configuration.name,
+    token: tokenInCluster(configuration, facts),
+    state,
+    forMs: Math.max(0, Date.now() - since.getTime()),
+    why,
+    ...(facts === undefined ? {} : { masterKeyId: facts.masterKeyId }),
+  };
+}

@@ -1,0 +1,102 @@
+import type { DriverConfiguration } from '../../shared/configuration/driver.ts';
+import type { SlotFacts, WorkerReport } from '../../shared/worker-report.ts';
+import type { CertificateFacts } from '../certificate.ts';
+import type { ClusterView } from '../cluster/membership.ts';
+import type { SlotFault, SlotRecord } from '../slot-table.ts';
+import type { SlotView } from '../supervisor.ts';
+import type { Readiness } from './readiness.ts';
+
+/** The whole picture of a node, as `/status` and `hsm-driver status` show it. Times are ISO 8601 by the node's clock. */
+export interface NodeStatus {
+  readonly node: string;
+  readonly keyStore: string;
+  readonly version: string;
+  readonly pid: number;
+  readonly instance: string;
+  readonly startedAt: string;
+  /** When the configuration in force was read. */
+  readonly configuredAt: string;
+  readonly readiness: Readiness;
+  readonly slots: readonly SlotStatus[];
+  readonly certificate: CertificateFacts;
+  readonly cluster: ClusterView;
+}
+
+export type PinState = 'accepted' | 'refused' | 'unknown';
+
+export interface SlotStatus extends Pick<SlotRecord, 'state' | 'why' | 'crashLoop' | 'restarts'> {
+  readonly name: string;
+  readonly since: string;
+  readonly tokenLabel: string;
+  readonly pin: PinState;
+  readonly lastFault?: Omit<SlotFault, 'at'> & { readonly at: string };
+  readonly worker?: { readonly pid: number | undefined; readonly instance?: string; readonly startedAt: string };
+  readonly breaker?: WorkerReport['breaker'];
+  readonly threads?: WorkerReport['threads'];
+  readonly held?: number;
+  readonly api?: WorkerReport['api'];
+  readonly database?: WorkerReport['database'];
+  readonly leasedOnce?: boolean;
+  readonly token?: SlotFacts['token'];
+  readonly masterKeyId?: string;
+  readonly fingerprint?: SlotFacts['fingerprint'];
+  readonly capabilities?: readonly string[];
+  readonly probe?: SlotFacts['probe'];
+}
+
+export interface StatusParts {
+  readonly configuration: Pick<DriverConfiguration, 'node' | 'keyStore'>;
+  readonly version: string;
+  readonly instance: string;
+  readonly startedAt: Date;
+  readonly configuredAt: Date;
+  readonly readiness: Readiness;
+  readonly slots: readonly SlotView[];
+  readonly certificate: CertificateFacts;
+  readonly cluster: ClusterView;
+}
+
+export function statusOf(parts: StatusParts): NodeStatus {
+  const { configuration, version, instance, readiness, slots, certificate, cluster } = parts;
+  return {
+    node: configuration.node,
+    keyStore: configuration.keyStore,
+    version,
+    pid: process.pid,
+    instance,
+    startedAt: parts.startedAt.toISOString(),
+    configuredAt: parts.configuredAt.toISOString(),
+    readiness,
+    slots: slots.map(slotStatus),
+    certificate,
+    cluster,
+  };
+}
+
+/** What the slot's PIN is worth, as far as this node has seen. */
+export function pinState({ state, latchedBy, facts }: SlotRecord): PinState {
+  if (state === 'latched' && latchedBy === 'PIN') return 'refused';
+  return facts === undefined ? 'unknown' : 'accepted';
+}
+
+function slotStatus({ configuration, record }: SlotView): SlotStatus {
+  const { state, since, why, crashLoop, restarts, lastFault, worker, report, facts } = record;
+  return {
+    name: configuration.name,
+    state,
+    since: since.toISOString(),
+    why,
+    crashLoop,
+    restarts,
+    tokenLabel: configuration.tokenLabel,
+    pin: pinState(record),
+    ...(lastFault === undefined ? {} : { lastFault: { ...lastFault, at: lastFault.at.toISOString() } }),
+    ...(worker === undefined ? {} : { worker: { ...worker, startedAt: worker.startedAt.toISOString() } }),
+    ...(report === undefined ? {} : reported(report)),
+    ...facts,
+  };
+}
+
+function reported({ breaker, threads, held, api, database, leasedOnce }: WorkerReport): Partial<SlotStatus> {
+  return { breaker, threads, held, api, database, leasedOnce };
+}

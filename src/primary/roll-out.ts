@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DriverConfiguration } from '../shared/configuration/driver.ts';
+import type { SlotConfiguration } from '../shared/configuration/sections.ts';
+import type { Log } from '../shared/log.ts';
+import type { ClusterTurns } from './cluster/turns.ts';
+import { pinGroup } from './slot-token.ts';
+import type { Supervisor } from './supervisor.ts';
+
+/** What a new configuration means for the slots that a node has: pure. */
+export interface RollOutPlan {
+  readonly added: readonly SlotConfiguration[];
+  readonly kept: readonly SlotConfiguration[];
+  readonly removed: readonly string[];
+}
+
+export function planRollOut(running: readonly string[], wanted: readonly SlotConfiguration[]): RollOutPlan {
+  return {
+    added: wanted.filter((slot) => !running.includes(slot.name)),
+    kept: wanted.filter((slot) => running.includes(slot.name)),
+    removed: running.filter((name) => !wanted.some((slot) => slot.name === name)),
+  };
+}
+
+/** What cannot change while a node runs: others know it by these. @returns whole sentences, none when all is well. */
+export function identityProblems(old: DriverConfiguration, wanted: DriverConfiguration): string[] {
+  return (['node', 'keyStore'] as const)
+    .filter((key) => old[key] !== wanted[key])
+    .map((key) => `${key} cannot change while the node runs (${old[key]} to ${wanted[key]}): restart it`);
+}
+
+/**
+ * Replaces all workers, one at a time in the whole cluster: the next only when the one before is ready. Slots that do
+ * not work go first, they have nothing to lose. Where a token refuses a new PIN, whoever shares it keeps its login; a
+ * slot that worked and will not any more ends the roll-out: the workers that are left keep what they have.
+ *
+ * @param signal another configuration is to be rolled out, or the node ends.
+ */
+export async function rollOut(
+  plan: RollOutPlan,
+  { supervisor, clusterTurns, log }: { supervisor: Supervisor; clusterTurns: ClusterTurns; log: Log },
+  signal: AbortSignal,
+): Promise<void> {
+  for (const slot of plan.added) supervisor.add(slot);
+  const viewOf = (name: string) => supervisor.slots().find((slot) => slot.configuration.name === name);
+  const worked = new Set(plan.kept.map(({ name }) => name).filter((name) => viewOf(name)?.record.state === 'ready'));
+  const ordered = plan.kept.toSorted((a, b) => Number(worked.has(a.name)) - Number(worked.has(b.name)));
+  const refusedPins = new Set<string>();
+  for (const slot of ordered) {
+    if (pinNames(slot).some((name) => refusedPins.has(name))) {
+      log.warn({ slot: slot.name }, 'not replaced: its PIN was just refused elsewhere');
+      continue;
+    }
+    const turn = await clusterTurns.take('replace a worker', slot.name, signal);
+    try {
+      if (signal.aborted) return;
+      const stampBefore = viewOf(slot.name)?.pinStamp;
+      supervisor.replace(slot, 'the configuration was read again');
+      const outcome = await settled(supervisor, slot.name, worked.has(slot.name), log, signal);
+      if (signal.aborted) return;
+      if (outcome !== 'latched') continue;
+      const { record, pinStamp } = viewOf(slot.name) ?? {};
+      // One that had been refused before, and is again, says nothing new.
+      if (!worked.has(slot.name) && pinStamp === stampBefore) continue;
+      if (record?.latchedBy === 'PIN') {
+        log.error({ slot: slot.name }, 'new PIN refused; workers that share it keep their login');
+        for (const name of pinNames(slot)) refusedPins.add(name);
+      } else if (worked.has(slot.name)) {
+        log.error({ slot: slot.name, why: record?.why }, 'reload halted; the workers that are left go on');
+        return;
+      }
+    } finally {
+      turn.end();
+    }
+  }
+  await Promise.all(plan.removed.map((name) => supervisor.remove(name)));
+  log.info('configuration is in force');
+}
+
+/** By any of these two slots may be meant by one PIN. */
+function pinNames(slot: SlotConfiguration): string[] {
+  return [`file ${slot.pinFile}`, `counter ${pinGroup(slot)}`];
+}
+
+const patienceMs = 30_000;
+
+/** Waits until a replaced slot is ready or latched; one that did not work before, no longer than to its first end. */
+async function settled(
+  supervisor: Supervisor,
+  name: string,
+  worked: boolean,
+  log: Log,
+  signal: AbortSignal,
+): Promise<'ready' | 'latched' | 'recovering' | undefined> {
+  const { promise, resolve } = Promise.withResolvers<'ready' | 'latched' | 'recovering' | undefined>();
+  const stopListening = supervisor.onState(({ configuration, record: { state } }) => {
+    if (configuration.name !== name) return;
+    if (state === 'ready' || state === 'latched' || (state === 'recovering' && !worked)) resolve(state);
+  });
+  const over = new AbortController();
+  const abort = (): void => resolve(undefined);
+  signal.addEventListener('abort', abort, { once: true });
+  sleep(patienceMs, undefined, { signal: over.signal }).then(
+    () => log.warn({ slot: name }, 'reload waits for this slot to be ready again'),
+    () => {},
+  );
+  try {
+    return await promise;
+  } finally {
+    stopListening();
+    over.abort();
+    signal.removeEventListener('abort', abort);
+  }
+}

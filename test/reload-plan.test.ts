@@ -1,0 +1,92 @@
+import t from 'tap';
+import { noTurns } from '../src/primary/cluster/turns.ts';
+import { planRollOut, rollOut } from '../src/primary/roll-out.ts';
+import { createLog } from '../src/shared/log.ts';
+import { end, type PlayedNode, supervise } from './support/played-workers.ts';
+import { slotIn } from './support/soft-token.ts';
+import { until } from './support/until.ts';
+
+const log = createLog('silent', {});
+
+/** Rolls the slots out as they are; the test plays what becomes of each worker. */
+function roll(t: import('tap').Test, node: PlayedNode): { done: Promise<void>; abort(): void; ended(): boolean } {
+  const abort = new AbortController();
+  t.teardown(() => abort.abort());
+  const slots = node.supervisor.slots().map((slot) => slot.configuration);
+  let ended = false;
+  const plan = planRollOut(
+    slots.map((slot) => slot.name),
+    slots,
+  );
+  const done = rollOut(plan, { supervisor: node.supervisor, clusterTurns: noTurns, log }, abort.signal).then(() => {
+    ended = true;
+  });
+  return { done, abort: () => abort.abort(), ended: () => ended };
+}
+
+function makeReady(node: PlayedNode, slot: string): void {
+  node.worker(slot).listener.onState('probing');
+  node.worker(slot).listener.onState('ready');
+}
+
+const started = (node: PlayedNode, slot: string): number => node.workers.filter((one) => one.slot === slot).length;
+
+t.test('what is new starts, what stays is replaced, what is gone ends', async (t) => {
+  const slot = (name: string) => slotIn(t.testdirName, name);
+  t.testdir();
+  const [a, b, c] = [slot('a'), slot('b'), slot('c')];
+  t.strictSame(planRollOut(['a', 'b'], [b, c]), { added: [c], kept: [b], removed: ['a'] });
+  t.strictSame(planRollOut(['a'], [a]), { added: [], kept: [a], removed: [] });
+});
+
+t.test('a slot that worked and is not ready again holds up the others until it is', async (t) => {
+  const node = supervise(t, ['a', 'b']);
+  makeReady(node, 'a');
+  makeReady(node, 'b');
+  const rolling = roll(t, node);
+  await until('a is replaced', () => started(node, 'a') === 2);
+  node.worker('a').listener.onEnd(end({ reason: 'DEVICE', code: 16 }));
+  await until('a once more', () => started(node, 'a') === 3);
+  t.equal(started(node, 'b'), 1);
+  makeReady(node, 'a');
+  await until('b is replaced', () => started(node, 'b') === 2);
+  makeReady(node, 'b');
+  await rolling.done;
+});
+
+t.test('a slot that worked and never will again ends the roll-out', async (t) => {
+  const node = supervise(t, ['a', 'b']);
+  makeReady(node, 'a');
+  makeReady(node, 'b');
+  const rolling = roll(t, node);
+  await until('a is replaced', () => started(node, 'a') === 2);
+  node.worker('a').listener.onEnd(end({ reason: 'MODULE', code: 12 }));
+  await rolling.done;
+  t.equal(started(node, 'b'), 1);
+  t.equal(node.slot('b').state, 'ready');
+});
+
+t.test('a slot that was latched and is again does not keep the others from being replaced', async (t) => {
+  const node = supervise(t, ['a', 'b']);
+  node.worker('a').listener.onEnd(end({ reason: 'PIN', code: 14 }));
+  t.equal(node.slot('a').state, 'latched');
+  makeReady(node, 'b');
+  const rolling = roll(t, node);
+  await until('a is tried', () => started(node, 'a') === 2);
+  node.worker('a').listener.onEnd(end({ reason: 'PIN', code: 14 }));
+  await until('b is replaced', () => started(node, 'b') === 2);
+  makeReady(node, 'b');
+  await rolling.done;
+});
+
+t.test('another configuration ends a roll-out that waits', async (t) => {
+  const node = supervise(t, ['a', 'b']);
+  makeReady(node, 'a');
+  makeReady(node, 'b');
+  const rolling = roll(t, node);
+  await until('a is replaced', () => started(node, 'a') === 2);
+  t.equal(rolling.ended(), false);
+  rolling.abort();
+  await rolling.done;
+  t.equal(started(node, 'b'), 1);
+});

@@ -1,0 +1,124 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { parse, stringify } from 'yaml';
+import { freePort } from '../scripts/local/free-port.ts';
+import { makeCertificates } from './support/certificates.ts';
+import { openTestDatabases } from './support/database.ts';
+import { isAlive, startNode, writeNodeConfiguration } from './support/driver-node.ts';
+import { openScriptedApi } from './support/scripted-api.ts';
+import { makeKey } from './support/slot-worker.ts';
+import { createKeyStore, pin, temporaryDirectory } from './support/soft-token.ts';
+
+const databases = await openTestDatabases(t);
+const certificates = await makeCertificates(t);
+const api = await openScriptedApi(t, certificates);
+const store = await createKeyStore(t);
+const parts = { api, certificates, database: databases.driver, store };
+const [slotA, slotB] = store.slots;
+const ofA = (line: Record<string, unknown>) => line.slot === 'a';
+const ofB = (line: Record<string, unknown>) => line.slot === 'b';
+
+function edit(file: string, change: Record<string, unknown>): void {
+  writeFileSync(file, stringify({ ...parse(readFileSync(file, 'utf8')), ...change }));
+}
+
+t.test('a configuration that is not valid changes nothing, not even for a worker that is replaced later', async (t) => {
+  const file = await writeNodeConfiguration(t, parts);
+  const node = startNode(t, file);
+  const { pid } = await node.line('slot ready');
+  const refused = (nth: number) => node.line('configuration not accepted; the old one stays in force', undefined, nth);
+  edit(file, { colour: 'red', keyStore: 7 });
+  process.kill(node.pid, 'SIGHUP');
+  t.match((await refused(1)).problems, [/2 problems.*keyStore.*colour/]);
+  edit(file, { colour: undefined, keyStore: 'store', node: 'node-2' });
+  process.kill(node.pid, 'SIGHUP');
+  t.match((await refused(2)).problems, [/node cannot change/]);
+  edit(file, { node: 'node-1', slots: [{ ...slotA, module: '/no.so', pinFile: '/none' }] });
+  process.kill(node.pid, 'SIGHUP');
+  t.match((await refused(3)).problems, [/SECRET_FILE|pinFile/, /no\.so/], 'all that is wrong');
+  t.ok(isAlive(pid), 'its worker was left alone');
+
+  process.kill(pid, 'SIGKILL');
+  const again = await node.line('slot ready', undefined, 2);
+  t.not(again.pid, pid);
+  t.match(await makeKey(api), { id: /^key-/ });
+  node.signalGroup('SIGTERM');
+  t.strictSame(await node.exited, { code: 0, signal: null });
+});
+
+t.test(
+  'workers are replaced one at a time; slots come and go; the terminal’s SIGHUP is only for the primary',
+  async (t) => {
+    const port = await freePort();
+    const file = await writeNodeConfiguration(t, { ...parts, slots: [slotA] });
+    const node = startNode(t, file);
+    const first = await node.line('slot ready', ofA);
+
+    edit(file, { slots: [slotA, slotB], operations: { port } });
+    node.signalGroup('SIGHUP');
+    await node.line('configuration is in force');
+    const b = await node.line('slot ready', ofB);
+    const second = await node.line('slot ready', ofA, 2);
+    t.not(second.pid, first.pid);
+    const status = await (await fetch(`http://127.0.0.1:${port}/status`)).json();
+    t.match(status, { slots: [{ name: 'a', restarts: { RELOAD: 1 } }, { name: 'b' }] });
+
+    // Both are there now: each is replaced, the second only when the first is ready.
+    process.kill(node.pid, 'SIGHUP');
+    await node.line('configuration is in force', undefined, 2);
+    const at = (found: unknown): number => node.log.indexOf(found as (typeof node.log)[number]);
+    const aReady = await node.line('slot ready', ofA, 3);
+    const bReady = await node.line('slot ready', ofB, 2);
+    const aGone = await node.line('worker replaced', ofA, 2);
+    const bGone = await node.line('worker replaced', ofB, 1);
+    const order = [aGone, aReady, bGone, bReady].map(at);
+    t.strictSame(
+      order,
+      order.toSorted((x, y) => x - y),
+      'one after the other',
+    );
+    t.notOk(isAlive(b.pid));
+
+    edit(file, { slots: [slotB], operations: undefined });
+    process.kill(node.pid, 'SIGHUP');
+    await node.line('configuration is in force', undefined, 3);
+    t.notOk(isAlive(aReady.pid), 'the slot that was taken out has no worker');
+    await t.rejects(fetch(`http://127.0.0.1:${port}/status`));
+    t.match(await makeKey(api), { id: /^key-/ });
+    t.equal(node.count('worker gone; it is replaced'), 0);
+    node.signalGroup('SIGTERM');
+    t.strictSame(await node.exited, { code: 0, signal: null });
+  },
+);
+
+t.test('a new PIN that is wrong costs one worker; the right one, written later, mends it by itself', async (t) => {
+  const directory = temporaryDirectory(t);
+  const pinFile = join(directory, 'pin');
+  writeFileSync(pinFile, `${pin}\n`, { mode: 0o600 });
+  const slots = [
+    { ...slotA, pinFile },
+    { ...slotB, pinFile },
+  ];
+  const file = await writeNodeConfiguration(t, { ...parts, slots });
+  const node = startNode(t, file);
+  await node.line('slot ready', ofA);
+  const b = await node.line('slot ready', ofB);
+
+  writeFileSync(pinFile, '99999\n');
+  process.kill(node.pid, 'SIGHUP');
+  t.match(await node.line('new PIN refused; workers that share it keep their login'), { slot: 'a' });
+  t.match(await node.line('not replaced: its PIN was just refused elsewhere'), { slot: 'b' });
+  t.match(await node.line('worker gone; it is not started again', ofA), { fault: 'PIN_REFUSED' });
+  t.ok(isAlive(b.pid), 'the other one keeps its login');
+  t.match(await makeKey(api), { id: /^key-/ });
+  t.equal(node.count('worker started', ofA), 2, 'one try');
+
+  writeFileSync(pinFile, `${pin}\n`);
+  await node.line('PIN file changed; the slot is tried again', ofA);
+  await node.line('slot ready', ofA, 2);
+  t.ok(isAlive(b.pid));
+  t.equal(node.count('worker started', ofB), 1);
+  node.signalGroup('SIGTERM');
+  t.strictSame(await node.exited, { code: 0, signal: null });
+});
