@@ -65,7 +65,7 @@ t.test('a request that would wait longer than its caller is held is refused', as
   await openDriver(queue, 'node-a').lease(0, 0);
   await queue.application.submit(from('or-other'));
   t.doesNotThrow(() => queue.application.requireCapacity('test', 'Sign', secp256k1));
-  await queue.pool.query("update request set created_at = now() - interval '1 minute' where state = 'queued'");
+  await databases.asOwner("update request set created_at = now() - interval '1 minute' where state = 'queued'");
   await until('the wait is seen', () => {
     try {
       queue.application.requireCapacity('test', 'Sign', secp256k1);

@@ -1,0 +1,173 @@
+import { existsSync } from 'node:fs';
+import { type Child, startChild } from '../ceremony/child.ts';
+import { type CeremonyFile, readCeremonyFile } from '../shared/ceremony-file.ts';
+import type { CeremonyConfiguration } from '../shared/configuration/ceremony.ts';
+import type { DriverConfiguration } from '../shared/configuration/driver.ts';
+import { asCodedError, CodedError } from '../shared/errors.ts';
+import type { Curve } from '../shared/keys.ts';
+import type { QualifiedSlot, QualifyCalls } from './calls.ts';
+import type { Identity, Portability, Report, SlotReport } from './report.ts';
+import { bestMethod, judge } from './verdict.ts';
+
+/**
+ * `hsm-driver qualify`: finds out what each slot of a configuration can do and what it is worth. This process coordinates
+ * and never loads a module. Slots come one after another, so that their rates do not disturb each other; their processes
+ * stay until the end, for the cross-canary.
+ */
+export interface QualifyOptions {
+  readonly configuration: DriverConfiguration | CeremonyConfiguration;
+  /** Only this slot. */
+  readonly slot?: string | undefined;
+  /** Told what is being done, for people who wait. */
+  readonly say: (line: string) => void;
+}
+
+const wantedThreads = [1, 4, 16] as const;
+
+interface Qualified {
+  readonly slot: QualifiedSlot;
+  readonly child: Child<QualifyCalls>;
+  readonly report: SlotReport;
+}
+
+/** @throws what opening a slot throws: a PIN that is refused ends it, and no other slot is touched after that. */
+export async function qualify({ configuration, slot, say }: QualifyOptions): Promise<Report> {
+  const all: readonly QualifiedSlot[] = configuration.kind === 'driver' ? configuration.slots : configuration.tokens;
+  const slots = all.filter(({ name }) => slot === undefined || name === slot);
+  if (slots.length === 0) {
+    const names = all.map(({ name }) => name).join(', ');
+    throw new CodedError('CONFIG_INVALID', `there is no slot ${slot}; the configuration has ${names}`);
+  }
+  const stateDirectory = configuration.kind === 'driver' ? configuration.stateDirectory : undefined;
+  const { ceremonyFile } = configuration;
+  const ceremony =
+    existsSync(ceremonyFile) || configuration.kind === 'driver' ? readCeremonyFile(ceremonyFile) : undefined;
+  const children: Child<QualifyCalls>[] = [];
+  try {
+    const qualified: Qualified[] = [];
+    for (const one of slots) {
+      qualified.push(await qualifySlot(one, stateDirectory, ceremony, children, (line) => say(`${one.name}: ${line}`)));
+    }
+    return {
+      at: new Date().toISOString(),
+      keyStore: configuration.keyStore,
+      slots: qualified.map(({ report }) => report),
+      portability: await crossCanaries(qualified),
+    };
+  } finally {
+    await Promise.all(children.map((child) => child.stop()));
+  }
+}
+
+async function qualifySlot(
+  slot: QualifiedSlot,
+  stateDirectory: string | undefined,
+  ceremony: CeremonyFile | undefined,
+  children: Child<QualifyCalls>[],
+  say: (line: string) => void,
+): Promise<Qualified> {
+  const start = (): Child<QualifyCalls> => {
+    const child = startChild<QualifyCalls>('../qualify/token-process', `slot ${slot.name}`, slot.environment);
+    children.push(child);
+    return child;
+  };
+  say('library and token');
+  // The first process pays for caches that are cold; the second shows what a replaced worker would need.
+  const first = start();
+  const facts = await first.ask('open', { slot, stateDirectory });
+  await first.stop();
+  const began = performance.now();
+  const child = start();
+  await child.ask('open', { slot, stateDirectory });
+  await child.ask('first-signature', undefined);
+  const reconnectMs = Math.round(performance.now() - began);
+
+  say('curves and wrap mechanisms, each by a round trip');
+  const wraps = await child.ask('wraps', undefined);
+  const sessions = await child.ask('sessions', undefined);
+  const best = bestMethod(wraps);
+  let attacks: SlotReport['attacks'];
+  let rates: SlotReport['rates'] = [];
+  if (best !== undefined) {
+    const { method, curves } = best;
+    say('attacks on a throw-away key');
+    attacks = await child.ask('attacks', { method, curve: 'P-256' });
+    say('rates');
+    const threadCounts = wantedThreads.filter((count) => count < sessions.opened);
+    rates = await child.ask('rates', { method, curves, threadCounts });
+  }
+  const identity = await identify(child, ceremony, best?.curves ?? []);
+  const verdict = judge(wraps, attacks);
+  const common = { name: slot.name, module: slot.module, ...facts, wraps, sessions, reconnectMs, rates };
+  const report = {
+    ...common,
+    ...(best === undefined ? {} : { method: best.method }),
+    ...(attacks === undefined ? {} : { attacks }),
+    identity,
+    verdict,
+  };
+  return { slot, child, report };
+}
+
+async function identify(
+  child: Child<QualifyCalls>,
+  ceremony: CeremonyFile | undefined,
+  curves: readonly Curve[],
+): Promise<Identity> {
+  if (ceremony === undefined) return { state: 'not checked', why: 'there is no ceremony file yet' };
+  const masterKeyId = ceremony.masterKey.id;
+  try {
+    return { state: 'proven', masterKeyId, curves: await child.ask('identity', { ceremony, curves }) };
+  } catch (error) {
+    const { code, detail } = asCodedError(error);
+    return { state: 'not proven', masterKeyId, code, why: detail };
+  }
+}
+
+/** Per curve and in both directions: only what was opened is called portable. */
+async function crossCanaries(qualified: readonly Qualified[]): Promise<Portability[]> {
+  const found: Portability[] = [];
+  for (const from of qualified) {
+    if (from.report.identity.state !== 'proven' || qualified.length < 2) continue;
+    for (const curve of from.report.identity.curves) {
+      const made = await from.child.ask('make', curve);
+      for (const to of qualified) {
+        const { identity } = to.report;
+        if (to === from || identity.state === 'not checked') continue;
+        const pair = { from: from.report.name, to: to.report.name, curve };
+        if (identity.state === 'not proven') {
+          found.push({ ...pair, portable: false, why: `${to.report.name} does not hold the key store’s keys` });
+          continue;
+        }
+        try {
+          await to.child.ask('prove', made);
+          found.push({ ...pair, portable: true });
+        } catch (error) {
+          found.push({ ...pair, portable: false, why: asCodedError(error).detail });
+        }
+      }
+    }
+  }
+  return found;
+}
+
+/**
+ * The error that a report amounts to, the gravest first; undefined when every slot is of tier A or B and holds the key
+ * store's keys.
+ */
+export function reportError({ slots, portability }: Report): CodedError | undefined {
+  for (const { name, identity } of slots) {
+    if (identity.state === 'not proven') return new CodedError(identity.code, `slot ${name}: ${identity.why}`);
+  }
+  const stuck = portability.filter(({ portable }) => !portable);
+  if (stuck.length > 0) {
+    const list = stuck.map(({ from, to, curve }) => `${curve} from ${from} to ${to}`);
+    return new CodedError('MASTER_KEY_OTHER', `blobs are not portable: ${list.join(', ')}`);
+  }
+  const unfit = slots.filter(({ verdict }) => verdict.tier === 'unfit');
+  if (unfit.length === 0) return undefined;
+  return new CodedError(
+    'HSM_UNFIT',
+    unfit.map(({ name, verdict }) => `slot ${name}: ${verdict.reasons.join('; ')}`).join('. '),
+  );
+}

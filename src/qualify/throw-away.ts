@@ -1,0 +1,121 @@
+import { randomBytes } from 'node:crypto';
+import { storedMasterKey } from '../ceremony/templates.ts';
+import {
+  encryptFor,
+  generateTransportKey,
+  type OaepHash,
+  oaep,
+  openableHashes,
+  readTransportKey,
+  type TransportKey,
+  type TransportPublicKey,
+} from '../ceremony/transport.ts';
+import { type NestedAttribute, unwrapWithNestedTemplate } from '../ceremony/unwrap-master-key.ts';
+import { CKA, CKK, CKM, CKO } from '../worker/hsm/constants.ts';
+import { Pkcs11Fault } from '../worker/hsm/fault.ts';
+import type { Attribute, Cryptoki, Handle } from '../worker/hsm/module.ts';
+
+/**
+ * Keys that exist for as long as the qualification's session: everything here is a session object (CKA_TOKEN false), so
+ * nothing is left on the token, however this process ends. The key store's own keys are never used for any of it.
+ */
+
+const attribute = (type: number, value: Attribute['value']): Attribute => ({ type, value });
+
+/** An AES key that wraps and unwraps and has no other protection: shows what the mechanisms can do. */
+export function plainWrappingKey(cryptoki: Cryptoki, session: Handle): Handle {
+  return cryptoki.generateKey(session, { mechanism: CKM.AES_KEY_GEN }, [
+    attribute(CKA.CLASS, CKO.SECRET_KEY),
+    attribute(CKA.KEY_TYPE, CKK.AES),
+    attribute(CKA.VALUE_LEN, 32),
+    attribute(CKA.TOKEN, false),
+    attribute(CKA.PRIVATE, true),
+    attribute(CKA.SENSITIVE, true),
+    attribute(CKA.EXTRACTABLE, false),
+    attribute(CKA.WRAP, true),
+    attribute(CKA.UNWRAP, true),
+    attribute(CKA.ENCRYPT, false),
+    attribute(CKA.DECRYPT, false),
+  ]);
+}
+
+export function hmacKey(cryptoki: Cryptoki, session: Handle): Handle {
+  return cryptoki.generateKey(session, { mechanism: CKM.GENERIC_SECRET_KEY_GEN }, [
+    attribute(CKA.CLASS, CKO.SECRET_KEY),
+    attribute(CKA.KEY_TYPE, CKK.GENERIC_SECRET),
+    attribute(CKA.VALUE_LEN, 32),
+    attribute(CKA.TOKEN, false),
+    attribute(CKA.PRIVATE, true),
+    attribute(CKA.SENSITIVE, true),
+    attribute(CKA.SIGN, true),
+  ]);
+}
+
+/** An RSA key pair through which secrets that this process knows reach the token. */
+export interface Entrance {
+  readonly transportKey: TransportKey;
+  readonly publicKey: TransportPublicKey;
+  readonly hash: OaepHash;
+}
+
+/** @returns why not, when the token makes no RSA-4096 key or opens no RSA-OAEP blob. */
+export function openEntrance(cryptoki: Cryptoki, session: Handle): Entrance | { readonly refusal: string } {
+  try {
+    const transportKey = generateTransportKey(cryptoki, session);
+    const publicKey = readTransportKey(cryptoki, session, transportKey.publicKey);
+    const [hash] = openableHashes(cryptoki, session, transportKey, publicKey);
+    return hash === undefined ? { refusal: 'it opens no RSA-OAEP blob' } : { transportKey, publicKey, hash };
+  } catch (error) {
+    if (error instanceof Pkcs11Fault && error.ckr.class === 'request') return { refusal: error.message };
+    throw error;
+  }
+}
+
+export interface ThrowAwayMasterKey {
+  readonly handle: Handle;
+  /** Attributes that had to be left out before the token took the template. */
+  readonly notTaken: readonly string[];
+}
+
+/** From the strictest template down, each step leaving out what some tokens do not know. */
+const leftOut: readonly (readonly [string, number])[] = [
+  ['CKA_UNWRAP_TEMPLATE', CKA.UNWRAP_TEMPLATE],
+  ['CKA_COPYABLE', CKA.COPYABLE],
+  ['CKA_ALLOWED_MECHANISMS', CKA.ALLOWED_MECHANISMS],
+  ['CKA_MODIFIABLE', CKA.MODIFIABLE],
+];
+
+/**
+ * A key with the master key's template, made the way the ceremony makes it, but as a session object.
+ * @returns undefined when the token takes it in no form.
+ */
+export function throwAwayMasterKey(
+  session: Handle,
+  module: string,
+  { transportKey, publicKey, hash }: Entrance,
+  wrapMechanism: number,
+): ThrowAwayMasterKey | undefined {
+  const name = { label: 'hsm-driver qualify', ckaId: randomBytes(16).toString('hex') };
+  const template = storedMasterKey({ masterKey: name, integrityKey: name }, wrapMechanism).map(
+    (one): NestedAttribute => (one.type === CKA.TOKEN ? attribute(CKA.TOKEN, false) : one),
+  );
+  const blob = encryptFor(publicKey, hash, randomBytes(32));
+  for (const without of withouts) {
+    const types = without.map(([, type]) => type);
+    try {
+      const kept = template.filter(({ type }) => !types.includes(type));
+      const handle = unwrapWithNestedTemplate(module, session, oaep(hash), transportKey.privateKey, blob, kept);
+      return { handle, notTaken: without.map(([attributeName]) => attributeName) };
+    } catch (error) {
+      if (!(error instanceof Pkcs11Fault) || error.ckr.gone === true) throw error;
+    }
+  }
+  return undefined;
+}
+
+/** Nothing, each one alone, then more and more of them. */
+const withouts = [
+  [],
+  ...leftOut.map((one) => [one]),
+  ...leftOut.slice(1).map((_one, index) => leftOut.slice(0, index + 2)),
+];

@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto';
+import { serveParent } from '../ceremony/child.ts';
+import { provenWrapMethods } from '../ceremony/transport.ts';
+import { type CeremonyFile, wrapMechanismOn } from '../shared/ceremony-file.ts';
+import { CodedError } from '../shared/errors.ts';
+import type { WrapMethod } from '../shared/wrap-algorithms.ts';
+import { CKM } from '../worker/hsm/constants.ts';
+import { codedError } from '../worker/hsm/failure.ts';
+import { Pkcs11Fault } from '../worker/hsm/fault.ts';
+import { proveCanaries, proveKeys } from '../worker/hsm/identity.ts';
+import type { Handle } from '../worker/hsm/module.ts';
+import { probeCurves } from '../worker/hsm/probe.ts';
+import { createSession, type Session, sessionWith } from '../worker/hsm/session.ts';
+import { signVerified } from '../worker/hsm/sign-verified.ts';
+import { everyWrapMethod } from '../worker/hsm/wrap.ts';
+import { tryAttacks } from './attacks.ts';
+import type { AttackFacts, QualifyCalls, WrapFacts } from './calls.ts';
+import { logInOnce, type Opened } from './log-in-once.ts';
+import { measureRates } from './rates.ts';
+import { findSessionLimit } from './session-limit.ts';
+import { type Entrance, hmacKey, openEntrance, plainWrappingKey, throwAwayMasterKey } from './throw-away.ts';
+
+/**
+ * Entry of the process that owns one slot during a qualification: a vendor's library may crash or hang, and never in the
+ * process that coordinates. It logs in once and makes session objects only.
+ */
+let opened: Opened | undefined;
+let entrance: Entrance | undefined;
+let throwAway: Handle | undefined;
+/** On the key store's own master key, once its identity is proven. */
+let identified: Session | undefined;
+
+serveParent<QualifyCalls>({
+  open: (ask) =>
+    coded(async () => {
+      opened = await logInOnce(ask);
+      const { cryptoki, token } = opened;
+      const { flags: _, ...info } = token.info;
+      return { library: cryptoki.info(), token: info, mechanisms: cryptoki.mechanisms(token.slot) };
+    }),
+
+  'first-signature': () =>
+    coded(() => {
+      const { cryptoki, handle } = present(opened);
+      const wrapMethod: WrapMethod = { algorithm: 'RFC5649', mechanism: CKM.AES_KEY_WRAP_KWP };
+      // Nothing is wrapped here: the master key's place is not used.
+      const session = sessionWith(cryptoki, handle, { masterKey: handle, integrityKey: handle, wrapMethod });
+      session.withNewKey('P-256', (key, publicKey) => signVerified(session, 'P-256', key, publicKey, randomBytes(32)));
+      return undefined;
+    }),
+
+  wraps: () => coded(wraps),
+  attacks: ({ method, curve }) => coded(() => attacks(method, curve)),
+
+  sessions: () =>
+    coded(() => {
+      const { cryptoki, token } = present(opened);
+      return findSessionLimit(cryptoki, token.slot);
+    }),
+
+  rates: ({ method, curves, threadCounts }) =>
+    coded(() => {
+      const { slot, token } = present(opened);
+      const masterKey = present(throwAway);
+      return measureRates({ module: slot.module, slot: token.slot, masterKey, method }, curves, threadCounts);
+    }),
+
+  identity: ({ ceremony, curves }) =>
+    coded(() => {
+      const session = sessionOfStore(ceremony);
+      proveKeys(session, ceremony);
+      const proven = proveCanaries(session, ceremony, curves);
+      identified = session;
+      return proven;
+    }),
+
+  make: (curve) =>
+    coded(() => {
+      const session = present(identified);
+      return session.withNewKey(curve, (privateKey, publicKey) => ({
+        curve,
+        publicKey,
+        blob: session.wrap(privateKey),
+      }));
+    }),
+
+  prove: ({ curve, publicKey, blob }) =>
+    coded(() => {
+      const session = present(identified);
+      session.withUnwrapped(curve, Buffer.from(blob), (key) =>
+        signVerified(session, curve, key, publicKey, randomBytes(32)),
+      );
+      return undefined;
+    }),
+});
+
+function wraps(): WrapFacts {
+  const { cryptoki, handle, token, slot } = present(opened);
+  const methods = everyWrapMethod(slot.wrap);
+  const wrappingKey = plainWrappingKey(cryptoki, handle);
+  const rows = methods.flatMap((wrapMethod) =>
+    probeCurves(
+      sessionWith(cryptoki, handle, { masterKey: wrappingKey, integrityKey: wrappingKey, wrapMethod }),
+      token,
+    ),
+  );
+  const found = openEntrance(cryptoki, handle);
+  entrance = 'refusal' in found ? undefined : found;
+  const confirmed =
+    'refusal' in found
+      ? found
+      : provenWrapMethods(cryptoki, handle, found.transportKey, found.publicKey, found.hash, methods);
+  return { rows, confirmed, hmac: hmacWorks() };
+}
+
+function hmacWorks(): boolean {
+  const { cryptoki, handle } = present(opened);
+  try {
+    const key = hmacKey(cryptoki, handle);
+    return cryptoki.sign(handle, { mechanism: CKM.SHA256_HMAC }, key, randomBytes(40)).length === 32;
+  } catch (error) {
+    if (error instanceof Pkcs11Fault && error.ckr.gone !== true) return false;
+    throw error;
+  }
+}
+
+function attacks(wrapMethod: WrapMethod, curve: QualifyCalls['attacks']['ask']['curve']): AttackFacts {
+  const { cryptoki, handle, slot } = present(opened);
+  const made =
+    entrance === undefined ? undefined : throwAwayMasterKey(handle, slot.module, entrance, wrapMethod.mechanism);
+  throwAway = made?.handle ?? plainWrappingKey(cryptoki, handle);
+  const session = sessionWith(cryptoki, handle, { masterKey: throwAway, integrityKey: throwAway, wrapMethod });
+  const found = tryAttacks(session, curve);
+  // The attacks may have changed it: the rates are measured on a fresh one.
+  if (entrance !== undefined && made !== undefined) {
+    session.destroy(throwAway);
+    throwAway = throwAwayMasterKey(handle, slot.module, entrance, wrapMethod.mechanism)?.handle;
+  }
+  return { notTaken: made?.notTaken ?? ['the template as a whole'], attacks: found };
+}
+
+/** On a session of its own, which it closes when the keys are not there. */
+function sessionOfStore(ceremony: CeremonyFile): Session {
+  const { cryptoki, token } = present(opened);
+  const session = createSession(cryptoki, token, cryptoki.openSession(token.slot), ceremony);
+  session.useMechanism(wrapMechanismOn(ceremony, token.info.serial));
+  return session;
+}
+
+function present<Value>(value: Value | undefined): Value {
+  if (value === undefined) throw new CodedError('INTERNAL', 'a step of the qualification was left out');
+  return value;
+}
+
+async function coded<Value>(step: () => Value | Promise<Value>): Promise<Value> {
+  try {
+    return await step();
+  } catch (error) {
+    throw codedError(error);
+  }
+}

@@ -1,0 +1,201 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { parse, stringify } from 'yaml';
+import type { ApiFile, NodeFile } from '../../scripts/local/installation.ts';
+import type { LocalProcess } from '../../scripts/local/processes.ts';
+import type { NodeStatus } from '../../src/primary/operations/status.ts';
+import { connectionOptions } from '../../src/shared/database/pool.ts';
+import { buildFaultModule, type FaultControl, openFaultControl } from '../support/fault-module/fault-module.ts';
+import type { LoadKey } from '../support/load.ts';
+import { temporaryDirectory } from '../support/soft-token.ts';
+import { openSystem, type SystemUser, type TestSystem } from '../support/system.ts';
+import { openTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+
+/**
+ * The whole system with every wire and both HSMs in our hands: a fault module in front of each token, a proxy on each
+ * way that a node or the API goes to another part. Applications reach the API without one.
+ */
+export interface FaultSystem {
+  readonly system: TestSystem;
+  /** Of both HSMs; rules for one of them have its `tag`: node-1 or node-2. */
+  readonly control: FaultControl;
+  readonly keys: readonly LoadKey[];
+  readonly wires: {
+    /** From each node to the API’s driver listener. */
+    readonly api: Readonly<Record<number, TcpProxy>>;
+    /** From node 1 to the driver database, and from the API to its own. */
+    readonly driverDatabase: TcpProxy;
+    readonly apiDatabase: TcpProxy;
+  };
+  /** The processes that run now, by node; and the API. */
+  readonly nodes: Map<number, LocalProcess>;
+  /** Ends a node with this signal, if it runs, and starts it again. */
+  restartNode(n: number, signal: NodeJS.Signals): Promise<void>;
+  readonly api: LocalProcess;
+  restartApi(signal: NodeJS.Signals): Promise<void>;
+  restartDatabase(): Promise<void>;
+  /** Resolves when the API and its database are there, restarts that are on their way included. */
+  back(): Promise<unknown>;
+  /** Ports of the driver listeners behind the wires: connections go to each in turn. */
+  driverPorts: readonly number[];
+  /** What the operations server of a node says; undefined: it does not answer. */
+  status(n: number): Promise<NodeStatus | undefined>;
+  /** Signatures that a node has reported since it started. */
+  signed(n: number): Promise<number>;
+  /** The wrapped key as the driver database has it, hex. */
+  blobOf(keyId: string): Promise<string>;
+  /** Asks a database, by a connection of its own without wires. */
+  query<Row extends pg.QueryResultRow>(
+    database: 'api' | 'driver',
+    statement: string,
+    values?: readonly unknown[],
+  ): Promise<Row[]>;
+  /** Rewrites a node’s configuration file; SIGHUP or a start puts it in force. */
+  rewriteNode(n: number, change: (file: NodeFile) => NodeFile): void;
+  rewriteApi(change: (file: ApiFile) => ApiFile): void;
+}
+
+export const nodeTag = (n: number): string => `node-${n}`;
+
+export async function openFaultSystem(
+  t: SystemUser,
+  slot: Partial<NodeFile['slots'][number]> = {},
+): Promise<FaultSystem> {
+  const module = await buildFaultModule();
+  const control = openFaultControl(temporaryDirectory(t));
+  const apiWires: Record<number, TcpProxy> = {};
+  const databaseWires: Partial<Record<'driver' | 'api', TcpProxy>> = {};
+  let driverPorts: readonly number[] = [];
+  let turn = 0;
+  const nextDriverPort = (): number => driverPorts[turn++ % driverPorts.length] as number;
+
+  const system = await openSystem(t, {
+    async api(file) {
+      driverPorts = [file.driver.port];
+      const wire = await openTcpProxy(t, file.database.port as number);
+      databaseWires.api = wire;
+      return { ...file, database: { ...file.database, port: wire.port } };
+    },
+    async node(file, n) {
+      const wire = await openTcpProxy(t, nextDriverPort);
+      apiWires[n] = wire;
+      if (n === 1) databaseWires.driver = await openTcpProxy(t, file.database.port as number);
+      return {
+        ...file,
+        api: { ...file.api, addresses: [`https://127.0.0.1:${wire.port}`] },
+        database: n === 1 ? { ...file.database, port: databaseWires.driver?.port } : file.database,
+        slots: file.slots.map((one) => ({
+          ...one,
+          ...slot,
+          module,
+          environment: { ...one.environment, ...control.tagged(nodeTag(n)) },
+        })),
+      };
+    },
+  });
+  const { ports, places, sdk } = system;
+  const { driver: driverDatabase, api: apiDatabase } = databaseWires;
+  if (driverDatabase === undefined || apiDatabase === undefined) throw new Error('no wire to a database');
+
+  const curves = ['secp256k1', 'secp256k1', 'secp256k1', 'ed25519'] as const;
+  const keys: LoadKey[] = [];
+  for (const curve of curves) {
+    const scheme = curve === 'ed25519' ? 'EdDSA' : 'ECDSA';
+    const { id, publicKey } = await sdk.keys.createKey({ body: { scheme, curve } });
+    keys.push({ id, publicKey, curve });
+  }
+
+  async function page(n: number, path: string): Promise<string | undefined> {
+    try {
+      const signal = AbortSignal.timeout(2_000);
+      const answer = await fetch(`http://127.0.0.1:${ports.operations[n]}${path}`, { signal });
+      return await answer.text();
+    } catch {
+      return undefined;
+    }
+  }
+
+  async function query<Row extends pg.QueryResultRow>(
+    database: 'api' | 'driver',
+    statement: string,
+    values: readonly unknown[] = [],
+  ): Promise<Row[]> {
+    const options = connectionOptions(system.databases[database], { applicationName: 'test', durability: 'durable' });
+    const client = new pg.Client(options);
+    await client.connect();
+    try {
+      return (await client.query<Row>(statement, [...values])).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  const nodes = new Map(system.nodes.map((node, at) => [at + 1, node]));
+  let { api } = system;
+  let back: Promise<unknown> = Promise.resolve();
+  const during = (restart: Promise<void>): Promise<void> => {
+    back = restart.catch(() => {});
+    return restart;
+  };
+
+  async function end({ pid, exited }: LocalProcess, signal: NodeJS.Signals): Promise<void> {
+    process.kill(pid, signal);
+    await exited;
+  }
+
+  return {
+    system,
+    control,
+    keys,
+    wires: { api: apiWires, driverDatabase, apiDatabase },
+    nodes,
+    async restartNode(n, signal) {
+      const before = nodes.get(n);
+      if (before !== undefined) await end(before, signal);
+      const after = system.startNode(n);
+      nodes.set(n, after);
+      await after.line('slot ready');
+    },
+    get api() {
+      return api;
+    },
+    restartApi: (signal) =>
+      during(
+        (async () => {
+          await end(api, signal);
+          api = system.startApi();
+          await api.line('signing API started');
+        })(),
+      ),
+    restartDatabase: () => during(system.restartDatabase()),
+    back: () => back,
+    get driverPorts() {
+      return driverPorts;
+    },
+    set driverPorts(wanted) {
+      driverPorts = wanted;
+    },
+    async status(n) {
+      const text = await page(n, '/status');
+      return text === undefined ? undefined : (JSON.parse(text) as NodeStatus);
+    },
+    async signed(n) {
+      const lines = ((await page(n, '/metrics')) ?? '').split('\n');
+      const ours = lines.filter((line) => /^hsm_driver_requests_total\{.*kind="Sign".*outcome="signed"/.test(line));
+      return ours.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+    },
+    async blobOf(keyId) {
+      const [row] = await query<{ blob: Buffer }>('driver', 'select blob from wrapped_key where key_id = $1', [keyId]);
+      if (row === undefined) throw new Error(`no wrapped key ${keyId}`);
+      return row.blob.toString('hex');
+    },
+    query,
+    rewriteNode: (n, change) => rewrite(join(places.node(n), 'config.yaml'), change),
+    rewriteApi: (change) => rewrite(places.apiConfig, change),
+  };
+}
+
+function rewrite<File>(file: string, change: (content: File) => File): void {
+  writeFileSync(file, stringify(change(parse(readFileSync(file, 'utf8')) as File)));
+}

@@ -1,0 +1,8 @@
+import type { Fault } from './fault.ts';
+import { hsmFaults } from './hsm-faults.ts';
+import { networkFaults } from './network-faults.ts';
+import { operatorFaults } from './operator-faults.ts';
+import { processFaults } from './process-faults.ts';
+
+/** All rows, in the order in which they run. */
+export const faults: readonly Fault[] = [...hsmFaults, ...operatorFaults, ...processFaults, ...networkFaults];

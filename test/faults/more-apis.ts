@@ -1,0 +1,103 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parse, stringify } from 'yaml';
+import { freePort } from '../../scripts/local/free-port.ts';
+import type { ApiFile } from '../../scripts/local/installation.ts';
+import { type LocalProcess, startDriverProcess } from '../../scripts/local/processes.ts';
+import { openTcpProxy } from '../support/tcp-proxy.ts';
+import type { FaultSystem } from './fault-system.ts';
+
+/** API processes beside the first one, all behind a layer-4 proxy that passes TLS through and leaves out dead ones. */
+export interface MoreApis {
+  /** Of the proxy, for applications; drivers go through their wires. */
+  readonly baseUrl: string;
+  /** Kills each of the new ones in turn, and starts it again; what it does at that moment is left to chance. */
+  killEach(): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface Api {
+  readonly name: string;
+  readonly configFile: string;
+  readonly applicationPort: number;
+  readonly driverPort: number;
+  process: LocalProcess;
+}
+
+const killings = 4;
+
+export async function openMoreApis(system: FaultSystem, count: number): Promise<MoreApis> {
+  const { places, ports } = system.system;
+  const first = { applicationPort: ports.application, driverPort: ports.driver };
+  const cleanUps: (() => void | Promise<void>)[] = [];
+  const more: Api[] = [];
+  const live = new Set<Api>();
+
+  const spread = (): void => {
+    system.driverPorts = [first, ...live].map(({ driverPort }) => driverPort);
+  };
+  const start = async (api: Omit<Api, 'process'> & { process?: LocalProcess }): Promise<Api> => {
+    const started = startDriverProcess(
+      api.name,
+      ['api', '--config', api.configFile],
+      join(places.logs, `${api.name}.log`),
+    );
+    await started.line('signing API started');
+    return Object.assign(api, { process: started });
+  };
+  const enter = (api: Api): void => {
+    live.add(api);
+    spread();
+    void api.process.exited.then(() => {
+      live.delete(api);
+      spread();
+    });
+  };
+
+  for (let at = 2; at < 2 + count; at++) {
+    const [applicationPort, driverPort] = [await freePort(), await freePort()];
+    const file = parse(readFileSync(places.apiConfig, 'utf8')) as ApiFile;
+    const configFile = join(places.root, 'api', `config-${at}.yaml`);
+    writeFileSync(
+      configFile,
+      stringify({
+        ...file,
+        application: { ...file.application, port: applicationPort },
+        driver: { ...file.driver, port: driverPort },
+      }),
+    );
+    const api = await start({ name: `api-${at}`, configFile, applicationPort, driverPort });
+    more.push(api);
+    enter(api);
+  }
+  let turn = 0;
+  const proxy = await openTcpProxy({ teardown: (handler) => cleanUps.push(handler) }, () => {
+    const all = [first, ...live];
+    return (all[turn++ % all.length] ?? first).applicationPort;
+  });
+  // Drivers come in by new connections only: spread them now.
+  for (const wire of Object.values(system.wires.api)) wire.cut();
+
+  return {
+    baseUrl: `https://127.0.0.1:${proxy.port}`,
+    async killEach() {
+      for (let time = 0; time < killings; time++) {
+        const api = more[time % more.length] as Api;
+        process.kill(api.process.pid, 'SIGKILL');
+        await api.process.exited;
+        await start(api);
+        enter(api);
+        await sleep(500);
+      }
+    },
+    async close() {
+      for (const api of more) {
+        process.kill(api.process.pid, 'SIGKILL');
+        await api.process.exited;
+      }
+      system.driverPorts = [first.driverPort];
+      for (const cleanUp of cleanUps.splice(0)) await cleanUp();
+    },
+  };
+}

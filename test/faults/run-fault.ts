@@ -1,0 +1,157 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { NodeStatus } from '../../src/primary/operations/status.ts';
+import { type Answer, type Load, type SignedRequest, startLoad } from '../support/load.ts';
+import { judgeHistory } from '../support/load-history.ts';
+import { until } from '../support/until.ts';
+import type { Fault } from './fault.ts';
+import type { FaultSystem } from './fault-system.ts';
+
+export interface FaultResult {
+  readonly name: string;
+  readonly requests: number;
+  readonly signed: number;
+  readonly retried: number;
+  /** From the start of a request to its answer. */
+  readonly slowestMs: number;
+  /** From the end of the fault until node 1 was ready; latched slots: from the repair. */
+  readonly recoveredMs: number;
+  /** What was seen of node 1, in order. */
+  readonly during: readonly string[];
+  readonly after: string;
+  /** None: the row is green. */
+  readonly problems: readonly string[];
+}
+
+const loops = 4;
+const pauseMs = 25;
+const loadLimitMs = 120_000;
+/** Requests that must be answered before the fault, and after it. */
+const enough = 12;
+const lookMs = 60;
+
+/**
+ * The bound of design and issue for a request that meets a fault of one HSM or node; a call that hangs costs its
+ * deadline on top. Only where no retry is needed: a caller who comes again decides when.
+ */
+const servedWithinMs = 3_000;
+
+/**
+ * Runs one row: load, fault, what was seen, recovery, and what the history says. Never throws.
+ * @param timed also hold the row to its time; not where other tests share the processors.
+ */
+export async function runFault(system: FaultSystem, fault: Fault, { timed = false } = {}): Promise<FaultResult> {
+  const problems: string[] = [];
+  const during: string[] = [];
+  const retryOnce = fault.expect.retryOnce === true;
+  const retries = retryOnce ? { retryOnceAfter: () => system.back() } : {};
+  let recoveredMs = Number.NaN;
+  let load: Load | undefined;
+  let [injectedMs, healedMs] = [Number.NaN, Number.NaN];
+  let watching = true;
+  let seeing: Promise<void> = Promise.resolve();
+
+  const see = async (): Promise<void> => {
+    while (watching) {
+      const sight = sightOf(await system.status(1));
+      if (during.at(-1) !== sight) during.push(sight);
+      await sleep(lookMs);
+    }
+  };
+  const isReady = async (n: number) => sightOf(await system.status(n)) === 'ready';
+
+  try {
+    await fault.prepare?.(system);
+    await until('both nodes are ready', async () => (await isReady(1)) && (await isReady(2)), 60_000);
+    const { system: parts, keys } = system;
+    const at = fault.baseUrl === undefined ? {} : { baseUrl: fault.baseUrl(system) };
+    load = startLoad({ client: parts.client, keys, loops, pauseMs, limitMs: loadLimitMs, ...retries, ...at });
+    await answeredMore(load, 'before the fault');
+    const signedBefore = await system.signed(2);
+
+    seeing = see();
+    injectedMs = performance.now();
+    await fault.inject(system);
+    await until(
+      `node 1 is ${fault.expect.during.join(' or ')}`,
+      () => during.some((sight) => fault.expect.during.includes(sight)),
+      30_000,
+    );
+    const seenAt = during.length;
+    if (fault.heal !== undefined) await sleep(fault.lastsMs ?? 2_000);
+    if (fault.hitsBoth === undefined)
+      await until('node 2 signs meanwhile', async () => (await system.signed(2)) > signedBefore, 15_000);
+    if (fault.expect.staysDown === true && during.slice(seenAt).some((sight) => sight.startsWith('ready')))
+      problems.push('node 1 was ready while the fault lasted');
+    healedMs = performance.now();
+    await fault.heal?.(system);
+    if (fault.expect.latched === true) {
+      await sleep(3_000);
+      const sight = sightOf(await system.status(1));
+      if (!fault.expect.during.includes(sight)) problems.push(`it was to stay as it was, and is ${sight}`);
+      healedMs = performance.now();
+      await fault.repair?.(system);
+    }
+    await until('node 1 is ready again', () => isReady(1), 60_000);
+    recoveredMs = performance.now() - healedMs;
+    await until('node 2 is ready', () => isReady(2), 60_000);
+    await answeredMore(load, 'after the fault');
+  } catch (error) {
+    problems.push((error as Error).message);
+    await fault.heal?.(system);
+    await fault.repair?.(system);
+  } finally {
+    system.control.clear();
+  }
+  watching = false;
+  await seeing;
+  const history = (await load?.stop()) ?? [];
+  const again = load === undefined ? [] : await lookAgain(load, history);
+  const { mayAnswer } = fault.expect;
+  const judged = judgeHistory(history, { tries: retryOnce ? 2 : 1, again, ...(mayAnswer && { mayAnswer }) });
+  problems.push(...judged.faults);
+  const limitMs = servedWithinMs + (fault.expect.deadlineMs ?? 0);
+  if (timed && !retryOnce && mayAnswer === undefined && judged.slowestMs > limitMs)
+    problems.push(`the slowest request took ${Math.round(judged.slowestMs)} ms, more than ${limitMs}`);
+  if (load !== undefined)
+    problems.push(...((await fault.check?.(system, { load, history, injectedMs, healedMs })) ?? []));
+  await load?.close();
+  const after = sightOf(await system.status(1));
+  await fault.tidy?.(system);
+  return {
+    name: fault.name,
+    requests: history.length,
+    signed: judged.signed,
+    retried: judged.retried,
+    slowestMs: judged.slowestMs,
+    recoveredMs,
+    during,
+    after,
+    problems,
+  };
+}
+
+/** A node’s first slot in few words: its state, and what else does not work. */
+export function sightOf(status: NodeStatus | undefined): string {
+  const slot = status?.slots[0];
+  if (slot === undefined) return 'not reachable';
+  const lost = [slot.api === 'lost' ? 'API lost' : '', slot.database === 'lost' ? 'database lost' : ''];
+  const restarting = slot.state === 'recovering' && slot.crashLoop ? 'crash loop' : '';
+  return [slot.state, restarting, ...lost].filter((word) => word !== '').join(', ');
+}
+
+async function answeredMore(load: Load, when: string): Promise<void> {
+  const wanted = load.done.length + enough;
+  await until(`requests are answered ${when}`, () => load.done.length >= wanted, 60_000);
+}
+
+/** The slowest ones first: what went through the fault. */
+async function lookAgain(load: Load, history: readonly SignedRequest[]): Promise<Answer[]> {
+  const slowness = ({ startedMs, endedMs }: SignedRequest) => endedMs - startedMs;
+  const slowest = [...history].sort((one, other) => slowness(other) - slowness(one)).slice(0, 10);
+  const answers: Answer[] = [];
+  for (const { key, answers: before } of slowest) {
+    const last = before.at(-1);
+    if (last?.is === 'signed') answers.push(await load.look(key, last.id));
+  }
+  return answers;
+}
