@@ -20,7 +20,7 @@ export const exitCodes = {
   LISTEN: { code: 20, restart: 'no', meaning: 'an address to listen on is taken or not allowed' },
   CEREMONY: { code: 21, restart: 'no', meaning: 'the ceremony was refused or a check of it failed' },
   NOT_READY: { code: 22, restart: 'no', meaning: 'no slot of the node is ready, or the node does not answer' },
-  UNFIT: { code: 22, restart: 'no', meaning: 'qualify: an HSM is not fit for this driver; the report says why' },
+  UNFIT: { code: 23, restart: 'no', meaning: 'qualify: an HSM is not fit for this driver; the report says why' },
 } as const;
 
 export type ExitName = keyof typeof exitCodes;
