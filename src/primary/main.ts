@@ -34,19 +34,21 @@ export async function runPrimary(configFile: string): Promise<number> {
   });
   const node = createDriverNode(configuration, version(), log);
   const asked = Promise.withResolvers<undefined>();
+  const running = Promise.withResolvers<void>();
   const forgetSignals = onSignals({
     first(signal) {
       log.info({ signal }, 'stopping');
       asked.resolve(undefined);
     },
     second: () => node.kill(),
-    reload: reloads(file, node, log),
+    reload: reloads(file, node, running.promise, log),
   });
   log.info(started(configuration), 'driver started');
   // With all slots latched nothing else keeps this process: it must stay, see restart-policy.ts.
   const stay = setInterval(() => {}, 2 ** 31 - 1);
   try {
     await node.start();
+    running.resolve();
     const fault = await Promise.race([asked.promise, node.hopeless]);
     await node.stop();
     if (fault !== undefined) throw fault;
@@ -59,7 +61,7 @@ export async function runPrimary(configFile: string): Promise<number> {
 }
 
 /** Reads the file again at each call, one after the other; whatever is wrong with it, the node goes on as it was. */
-function reloads(file: string, node: DriverNode, log: Log): () => void {
+function reloads(file: string, node: DriverNode, running: Promise<void>, log: Log): () => void {
   async function reload(): Promise<void> {
     try {
       const wanted = loadConfiguration(file, driverConfiguration);
@@ -75,7 +77,7 @@ function reloads(file: string, node: DriverNode, log: Log): () => void {
       refuse(log, [asCodedError(error).message]);
     }
   }
-  let last: Promise<void> = Promise.resolve();
+  let last = running;
   return () => {
     last = last.then(reload);
   };

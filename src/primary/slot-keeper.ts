@@ -74,6 +74,8 @@ export function createSlotKeeper(first: SlotConfiguration, options: KeeperOption
 
   function startWorker(why: string): void {
     waiting = undefined;
+    // A reload may have changed it; a child does not follow by itself.
+    log.level = options.log.level;
     entry.to('starting', why);
     pinStamp = fileStamp(configuration.pinFile);
     const startedAt = new Date();

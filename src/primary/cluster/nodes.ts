@@ -19,6 +19,7 @@ export interface ClusterNode {
   readonly instance: string;
   readonly version: string;
   readonly slots: readonly NodeSlot[];
+  /** ISO 8601, database time. */
   readonly seenAt: string;
   /** A predicate over database time; nobody decides it. */
   readonly live: boolean;
@@ -54,7 +55,9 @@ export async function leaveNodes(pool: pg.Pool, self: Self): Promise<void> {
 export function readNodes(pool: pg.Pool): Promise<ClusterNode[]> {
   return run<ClusterNode & pg.QueryResultRow>(
     pool,
-    `select node, instance, version, slots, seen_at as "seenAt", ${isLive('node')} as live from node order by node`,
+    `select node, instance, version, slots, ${isLive('node')} as live,
+       to_char(seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "seenAt"
+     from node order by node`,
     [],
   );
 }

@@ -38,9 +38,11 @@ const aloneJitterMs = 3_000;
 /** A leader that is there but grants nothing: many wait, and each of their attempts takes long. */
 const patienceMs = 30_000;
 const askAgainMs = 300;
-/** A turn that was not ended by then is nobody's any more. */
-const longestTurn = "interval '15 seconds'";
+/** Who waits or has a turn says so this often. */
+const holdMs = 1_000;
 const longestSilence = "interval '5 seconds'";
+/** Longer than any start that the watchdog allows: a turn that lasts longer is not given any more. */
+const longestTurn = "interval '60 seconds'";
 
 const ended: Turn = { end: () => {} };
 
@@ -56,6 +58,27 @@ export function createClusterTurns({ pool, self, leaderlessMs, onAsked, log }: C
     return row?.granted === true;
   }
 
+  /** An update only: what was given back must not come again. */
+  async function hold(purpose: string, slot: string): Promise<void> {
+    await run(pool, 'update turn set seen_at = clock_timestamp() where purpose = $1 and instance = $2 and slot = $3', [
+      purpose,
+      self.instance,
+      slot,
+    ]);
+  }
+
+  function held(purpose: string, slot: string): Turn {
+    const holding = setInterval(() => hold(purpose, slot).catch(() => {}), holdMs);
+    let over = false;
+    return {
+      end() {
+        clearInterval(holding);
+        if (!over) giveBack(purpose, slot);
+        over = true;
+      },
+    };
+  }
+
   function giveBack(purpose: string, slot: string): void {
     const key = [purpose, self.instance, slot];
     // Not repeated: what is left behind ends by itself, see grantTurns.
@@ -66,15 +89,13 @@ export function createClusterTurns({ pool, self, leaderlessMs, onAsked, log }: C
     async take(purpose, slot, signal) {
       const asked = performance.now();
       for (let first = true; !signal.aborted; first = false) {
-        const granted = await isGranted(purpose, slot).catch(() => false);
-        const turn = { end: once(() => giveBack(purpose, slot)) };
-        if (granted) return turn;
+        if (await isGranted(purpose, slot).catch(() => false)) return held(purpose, slot);
         if (first) onAsked();
         const alone = leaderlessMs() > leaderlessLimitMs;
         if (alone || performance.now() - asked > patienceMs) {
           log.debug({ slot, purpose, leader: !alone }, 'goes on without a turn');
           await pause(Math.random() * aloneJitterMs, signal);
-          return turn;
+          return held(purpose, slot);
         }
         await pause(askAgainMs, signal);
       }
@@ -95,7 +116,7 @@ export async function grantTurns(pool: pg.Pool, by: Fence): Promise<number> {
     `with ${fence}
      delete from turn where exists (select from fence) and (
        granted_at < clock_timestamp() - ${longestTurn}
-       or (granted_at is null and seen_at < clock_timestamp() - ${longestSilence})
+       or seen_at < clock_timestamp() - ${longestSilence}
        or not exists (select from node where node.instance = turn.instance and ${isLive('node')}))`,
     me,
   );
@@ -113,14 +134,6 @@ export async function grantTurns(pool: pg.Pool, by: Fence): Promise<number> {
     me,
   );
   return granted.length;
-}
-
-function once(act: () => void): () => void {
-  let done = false;
-  return () => {
-    if (!done) act();
-    done = true;
-  };
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

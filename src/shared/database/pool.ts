@@ -28,7 +28,11 @@ export interface PoolOptions {
  */
 export function createPool(database: DatabaseConfiguration, options: PoolOptions, log: Log): pg.Pool {
   const pool = new pg.Pool({ ...connectionOptions(database, options), max: options.max, idleTimeoutMillis: 30_000 });
-  pool.on('error', (error) => log.debug({ error: error.message }, 'database connection lost'));
+  const lost = (error: Error): void => log.debug({ error: error.message }, 'database connection lost');
+  pool.on('error', lost);
+  // The pool listens only to idle connections: one that breaks in a transaction, between two queries, would otherwise end
+  // the process. Its next query fails.
+  pool.on('connect', (client) => client.on('error', lost));
   return pool;
 }
 
