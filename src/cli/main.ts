@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   'api driver add': () => import('./driver-add.ts'),
   'api driver list': () => import('./driver-list.ts'),
   'api driver revoke': () => import('./driver-revoke.ts'),
+  'api requests failed': () => import('./requests-failed.ts'),
   status: () => import('./status.ts'),
   migrate: () => import('./migrate.ts'),
   init: () => import('./init.ts'),

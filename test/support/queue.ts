@@ -26,7 +26,12 @@ export interface TestQueue extends Queue {
   readonly pool: ReturnType<typeof createPool>;
 }
 
-export async function openQueue(t: Test, database: DatabaseConfiguration, signTtlMs = 300_000): Promise<TestQueue> {
+export async function openQueue(
+  t: Test,
+  database: DatabaseConfiguration,
+  signTtlMs = 300_000,
+  openRequestsPerOrganisation = 100,
+): Promise<TestQueue> {
   const relaxed = createPool(database, { applicationName: 'test', max: 5, durability: 'relaxed' }, log);
   const durable = createPool(database, { applicationName: 'test', max: 4, durability: 'durable' }, log);
   await durable.query("insert into organisation (id, name) values ($1, 'Test') on conflict do nothing", [organisation]);
@@ -36,7 +41,7 @@ export async function openQueue(t: Test, database: DatabaseConfiguration, signTt
     listen: connectionOptions(database, { applicationName: 'test listen', durability: 'relaxed' }),
     signTtlMs,
     holdMs: 25_000,
-    limits: { openRequestsPerOrganisation: 100, priorities: { 'or-first': 1 } },
+    limits: { openRequestsPerOrganisation, priorities: { 'or-first': 1 } },
     pinned: new Map([[keyStore, attestationPublicKey(pinnedPoint())]]),
     log,
   });
