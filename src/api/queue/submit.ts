@@ -74,16 +74,14 @@ export function createSubmitter(
         );
         // Told first, so that a driver takes the work while the callers below are still being answered.
         inserted([...rows.keys()]);
-        const missing = batch.filter((pending) => !rows.has(pending.request.id));
-        const existing =
-          missing.length === 0
-            ? new Map()
-            : await readExisting(
-                pool,
-                missing.map((pending) => pending.request),
-              );
-        for (const pending of batch)
-          settle(pending, rows.get(pending.request.id), existing.get(pending.request.id), tries > 0);
+        const makers = makersOf(batch, rows);
+        const others = batch.filter((pending) => !makers.has(pending));
+        const existing = await readExisting(
+          pool,
+          others.map((pending) => pending.request),
+        );
+        for (const pending of makers) pending.resolve({ row: requestRow(rowOf(rows, pending)), fresh: true });
+        for (const pending of others) settle(pending, existing.get(pending.request.id), tries > 0);
         return;
       } catch (error) {
         if (!isUnreachable(error) || performance.now() > deadline) {
@@ -106,18 +104,34 @@ export function createSubmitter(
 }
 export type Submitter = ReturnType<typeof createSubmitter>;
 
-function settle(
-  pending: Pending,
-  fresh: RequestRecord | undefined,
-  existing: RequestRecord | undefined,
-  retried: boolean,
-): void {
-  if (fresh !== undefined) pending.resolve({ row: requestRow(fresh), fresh: true });
-  else if (existing !== undefined) {
-    // After a lost connection the first try may have been committed: the row is then our own.
-    const own = retried && existing.user_action === pending.request.userAction;
-    pending.resolve({ row: requestRow(existing), fresh: own });
-  } else pending.reject(new CodedError('USER_ACTION_USED', `for ${pending.request.id}`));
+/**
+ * Who made the rows that are new. Two of a batch may have one id (the same externalId at once): the row is the one's whose
+ * user action it holds, and the other must be told that it was there, or a different body would pass for the same request.
+ */
+function makersOf(batch: readonly Pending[], rows: ReadonlyMap<string, RequestRecord>): Set<Pending> {
+  const makers = new Map<string, Pending>();
+  for (const pending of batch) {
+    const { id, userAction } = pending.request;
+    if (rows.get(id)?.user_action === userAction && !makers.has(id)) makers.set(id, pending);
+  }
+  return new Set(makers.values());
+}
+
+function rowOf(rows: ReadonlyMap<string, RequestRecord>, { request }: Pending): RequestRecord {
+  const row = rows.get(request.id);
+  if (row === undefined) throw new Error('a maker has a row');
+  return row;
+}
+
+/** For those who did not make the row. */
+function settle(pending: Pending, existing: RequestRecord | undefined, retried: boolean): void {
+  if (existing === undefined) {
+    pending.reject(new CodedError('USER_ACTION_USED', `for ${pending.request.id}`));
+    return;
+  }
+  // After a lost connection the first try may have been committed: the row is then our own.
+  const own = retried && existing.user_action === pending.request.userAction;
+  pending.resolve({ row: requestRow(existing), fresh: own });
 }
 
 async function insertRequests(
@@ -178,6 +192,7 @@ function insertable(request: NewRequest, place: Place): Record<string, unknown> 
 }
 
 async function readExisting(pool: pg.Pool, requests: readonly NewRequest[]): Promise<Map<string, RequestRecord>> {
+  if (requests.length === 0) return new Map();
   const { rows } = await pool.query<RequestRecord>(`select ${requestColumns} from request where id = any($1)`, [
     requests.map((request) => request.id),
   ]);
