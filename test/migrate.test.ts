@@ -52,6 +52,26 @@ t.test('a database of the other purpose, or of a newer program, is refused', asy
   await t.rejects(checkSchema(pool, databases.driver, older), { code: 'SCHEMA_TOO_NEW' });
 });
 
+t.test(
+  'version N-1 of the program goes on with a schema that only expands, and stops before one that does not',
+  async (t) => {
+    const next = (driverSchema.migrations.at(-1)?.version ?? 0) + 1;
+    const expansion = {
+      version: next,
+      name: 'expansion',
+      needs: next - 1,
+      sql: () => 'alter table journal add column remark text',
+    };
+    const newer = { ...driverSchema, migrations: [...driverSchema.migrations, expansion] };
+    t.same(await migrate(databases.driver, newer), [`${next} expansion`]);
+    await t.resolves(checkSchema(pool, databases.driver, driverSchema), 'the older program runs');
+    t.same(await migrate(databases.driver, driverSchema), [], 'and changes nothing');
+    const contraction = { version: next + 1, name: 'contraction', sql: () => 'alter table journal drop column remark' };
+    await migrate(databases.driver, { ...newer, migrations: [...newer.migrations, contraction] });
+    await t.rejects(checkSchema(pool, databases.driver, driverSchema), { code: 'SCHEMA_TOO_NEW' });
+  },
+);
+
 t.test('a configuration without an owner, and a database that is down, are told as such', async (t) => {
   const { owner: _, ...runtime } = databases.driver;
   await t.rejects(migrate(runtime, driverSchema), { code: 'MIGRATION_ROLE_MISSING', message: /database\.owner/ });

@@ -11,6 +11,11 @@ import { connectionOptions } from './pool.ts';
 export interface Migration {
   readonly version: number;
   readonly name: string;
+  /**
+   * The oldest schema version that a program must know to run on a database with this migration. Left out: its own, so
+   * older programs stop. An expansion names an older one, so that version N-1 goes on during a rolling upgrade.
+   */
+  readonly needs?: number;
   /** SQL statements; `runtime` is the quoted name of the runtime role, for grants. */
   readonly sql: (runtime: string) => string;
 }
@@ -49,10 +54,11 @@ async function applyMissing(client: pg.Client, database: DatabaseConfiguration, 
   await client.query('begin');
   await client.query("select pg_advisory_xact_lock(hashtextextended('hsm-driver migrate', 0))");
   await client.query(`create table if not exists schema_migration (
-    version integer primary key, purpose text not null, name text not null, applied_at timestamptz not null default now())`);
+    version integer primary key, purpose text not null, name text not null, needs integer not null,
+    applied_at timestamptz not null default now())`);
   await client.query(`grant select on schema_migration to ${runtime}`);
-  const { rows } = await client.query<{ version: number; purpose: string }>(
-    'select version, purpose from schema_migration',
+  const { rows } = await client.query<{ version: number; purpose: string; needs: number }>(
+    'select version, purpose, needs from schema_migration',
   );
   const foreign = rows.find((row) => row.purpose !== schema.purpose);
   if (foreign !== undefined) {
@@ -61,16 +67,15 @@ async function applyMissing(client: pg.Client, database: DatabaseConfiguration, 
       `database ${database.name} is the ${foreign.purpose} database, not the ${schema.purpose} database`,
     );
   }
-  const newest = schema.migrations.at(-1)?.version ?? 0;
   const present = Math.max(0, ...rows.map((row) => row.version));
-  if (present > newest)
-    throw new CodedError('SCHEMA_TOO_NEW', `${database.name} has version ${present}, this program knows ${newest}`);
+  refuseTooNew(database, schema, present, Math.max(0, ...rows.map((row) => row.needs)));
   for (const migration of schema.migrations.filter((one) => one.version > present)) {
     // The row first: another runner without the lock would collide here and roll back.
-    await client.query('insert into schema_migration (version, purpose, name) values ($1, $2, $3)', [
+    await client.query('insert into schema_migration (version, purpose, name, needs) values ($1, $2, $3, $4)', [
       migration.version,
       schema.purpose,
       migration.name,
+      migration.needs ?? migration.version,
     ]);
     await client.query(migration.sql(runtime));
     applied.push(`${migration.version} ${migration.name}`);
@@ -84,21 +89,30 @@ async function applyMissing(client: pg.Client, database: DatabaseConfiguration, 
  * @throws SCHEMA_TOO_OLD, SCHEMA_TOO_NEW, DATABASE_UNREACHABLE
  */
 export async function checkSchema(pool: pg.Pool, database: DatabaseConfiguration, schema: Schema): Promise<void> {
-  const newest = schema.migrations.at(-1)?.version ?? 0;
   let version: number;
+  let needs: number;
   try {
-    const { rows } = await pool.query<{ version: number | null }>(
-      'select max(version) as version from schema_migration where purpose = $1',
+    const { rows } = await pool.query<{ version: number; needs: number }>(
+      `select coalesce(max(version), 0) as version, coalesce(max(needs), 0) as needs
+       from schema_migration where purpose = $1`,
       [schema.purpose],
     );
     version = rows[0]?.version ?? 0;
+    needs = rows[0]?.needs ?? 0;
   } catch (error) {
-    if ((error as { code?: string }).code === '42P01') version = 0;
+    // There is no such table yet.
+    if ((error as { code?: string }).code === '42P01') version = needs = 0;
     else if (isUnreachable(error)) throw unreachable(database, error);
     else throw error;
   }
   if (version < schema.oldest)
     throw new CodedError('SCHEMA_TOO_OLD', `${database.name} has version ${version}, needed is ${schema.oldest}`);
-  if (version > newest)
-    throw new CodedError('SCHEMA_TOO_NEW', `${database.name} has version ${version}, this program knows ${newest}`);
+  refuseTooNew(database, schema, version, needs);
+}
+
+/** A newer schema is fine where each of its migrations says that a program of this version can live with it. */
+function refuseTooNew(database: DatabaseConfiguration, schema: Schema, version: number, needs: number): void {
+  const newest = schema.migrations.at(-1)?.version ?? 0;
+  if (needs <= newest) return;
+  throw new CodedError('SCHEMA_TOO_NEW', `${database.name} has version ${version}, this program knows ${newest}`);
 }
