@@ -7,18 +7,25 @@ export function documentation(results: readonly FaultResult[]): string {
   return `# What happens when something fails
 
 Printed by \`npm run test:faults -- --write\`; do not edit. Two nodes with an HSM each sign for four applications without a
-pause, a fault is put on node 1 (where the row does not say otherwise), lasts for some seconds, and ends. In every row
-**no request is lost or fails**, no id gets two signatures, every signature verifies with @noble/curves, and node 2
-carries on. Where the API itself or its database goes away, applications try once more with the same \`externalId\`.
+pause, a fault is put on node 1 (where the row does not say otherwise), lasts for some seconds, and ends.
+**No request is lost or fails**, but for the two rows below; no id gets two signatures, every signature verifies with
+@noble/curves, and node 2 carries on. Where the API itself or its database goes away, a call may be refused or cut off, and
+applications try once more with the same \`externalId\`.
 
 - *slowest request*: from a client’s first call to its answer, the worst of the row, the fault included.
 - *recovered after*: from the end of the fault until node 1’s slot was ready again by itself; where it had latched, from
   the operator’s repair.
-- *states*: of node 1’s slot in \`/status\` of its operations server, in the order in which they were seen.
+- *signed*: the two rows in which requests fail. A blob that one HSM does not open: requests for that key which reach
+  this HSM fail as KEY_UNUSABLE, although another HSM could open it. Both HSMs gone: requests expire or are refused with
+  503; nothing of them is stored or signed later.
+- *states*: of node 1’s slot in \`/status\` of its operations server, in the order in which they were seen. Workers report once a second, so a
+  loss that is shorter, of the API or the database, may not show, or only afterwards: its time to recover reads 0.0.
 
 Measured on ${cpus().length} processors (${cpus()[0]?.model.trim() ?? 'unknown'}) that also run both databases, the API and the applications.
 
 ${tableMarkdown(results)}
+
+Not in the table yet: a node whose clock is wrong by an hour, and versions N and N-1 side by side.
 
 How to see it by hand: [fault-module.md](fault-module.md).
 `;

@@ -7,7 +7,7 @@ import type { LocalProcess } from '../../scripts/local/processes.ts';
 import type { NodeStatus } from '../../src/primary/operations/status.ts';
 import { connectionOptions } from '../../src/shared/database/pool.ts';
 import { buildFaultModule, type FaultControl, openFaultControl } from '../support/fault-module/fault-module.ts';
-import type { LoadKey } from '../support/load.ts';
+import type { LoadKey } from '../support/signing-application.ts';
 import { temporaryDirectory } from '../support/soft-token.ts';
 import { openSystem, type SystemUser, type TestSystem } from '../support/system.ts';
 import { openTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';

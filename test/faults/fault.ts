@@ -1,4 +1,5 @@
-import type { Answer, Load, SignedRequest } from '../support/load.ts';
+import type { Load, SignedRequest } from '../support/load.ts';
+import type { Answer } from '../support/signing-application.ts';
 import type { FaultSystem } from './fault-system.ts';
 
 /**
@@ -42,7 +43,4 @@ export interface Fault {
 export interface Seen {
   readonly load: Load;
   readonly history: readonly SignedRequest[];
-  /** When the fault began and ended, on the process’s monotonic clock. */
-  readonly injectedMs: number;
-  readonly healedMs: number;
 }

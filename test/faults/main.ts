@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { repository } from '../../scripts/local/places.ts';
 import { createReleasers } from '../../src/shared/releasers.ts';
+import { compareDatabases } from './compare-databases.ts';
 import { documentation } from './documentation.ts';
 import { openFaultSystem } from './fault-system.ts';
 import { faults } from './faults.ts';
@@ -25,6 +26,7 @@ const chosen = faults.filter(
 const results: FaultResult[] = [];
 const releasers = createReleasers((what, error) => say(`${what}: ${(error as Error).message}`));
 let broken = 0;
+let agreed = 0;
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort());
 
@@ -39,17 +41,24 @@ try {
     results.push(result);
     say(tell(result));
   }
+  const { compared, problems } = await compareDatabases(system);
+  say(`${problems.length === 0 ? 'ok    ' : 'FAILED'} ${compared} answers are what the journal has`);
+  for (const problem of problems.slice(0, 5)) say(`    ${problem}`);
+  if (problems.length > 0 || compared === 0) broken += 1;
+  else agreed += 1;
 } catch (error) {
-  broken = 1;
+  broken += 1;
   say((error as Error).stack ?? String(error));
 } finally {
   await releasers.release();
 }
 const failed = results.filter(({ problems }) => problems.length > 0).length;
 say(`\n${tableText(results)}`);
-if (options.write && options.only.length === 0 && broken === 0 && results.length === chosen.length)
+if (options.write && options.only.length === 0 && failed + broken === 0 && results.length === chosen.length)
   writeFileSync(join(repository, 'docs/failover.md'), documentation(results));
-say(`\n${results.length - failed} passed, ${failed + broken} failed, ${chosen.length - results.length} skipped`);
+say(
+  `\n${results.length - failed + agreed} passed, ${failed + broken} failed, ${chosen.length - results.length} skipped`,
+);
 process.exit(failed + broken === 0 ? 0 : 1);
 
 function tell({ name, problems, slowestMs, during }: FaultResult): string {

@@ -83,7 +83,7 @@ const certificateExpired: Fault = {
   heal(system) {
     for (const [at, file] of certificateFiles(system).entries()) writeFileSync(file, goodCertificate[at] ?? '');
   },
-  expect: { during: ['ready, API lost'] },
+  expect: { during: ['ready (API lost)'] },
   lastsMs: 4_000,
 };
 

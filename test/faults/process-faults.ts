@@ -37,7 +37,7 @@ export const primaryKilled: Fault = {
 export const apiRestarted: Fault = {
   name: 'API restart (SIGTERM)',
   inject: (system) => system.restartApi('SIGTERM'),
-  expect: { during: ['ready, API lost', 'ready'], retryOnce: true },
+  expect: { during: ['ready (API lost)', 'ready'], retryOnce: true },
   hitsBoth: true,
 };
 
@@ -79,7 +79,7 @@ const apiKilledAfterLease: Fault = {
       await restarted;
     }
   },
-  expect: { during: ['ready, API lost', 'ready'], retryOnce: true },
+  expect: { during: ['ready (API lost)', 'ready'], retryOnce: true },
   hitsBoth: true,
 };
 
@@ -95,7 +95,7 @@ const apiKilledBeforeCommit: Fault = {
     wire.thaw();
     await restarted;
   },
-  expect: { during: ['ready, API lost', 'ready'], retryOnce: true },
+  expect: { during: ['ready (API lost)', 'ready'], retryOnce: true },
   hitsBoth: true,
 };
 
@@ -114,7 +114,7 @@ export const processFaults: readonly Fault[] = [
   {
     name: 'API killed (SIGKILL) and started',
     inject: (system) => system.restartApi('SIGKILL'),
-    expect: { during: ['ready, API lost', 'ready'], retryOnce: true },
+    expect: { during: ['ready (API lost)', 'ready'], retryOnce: true },
     hitsBoth: true,
   },
 ];

@@ -1,7 +1,10 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeStatus } from '../../src/primary/operations/status.ts';
-import { type Answer, type Load, type SignedRequest, startLoad } from '../support/load.ts';
+import { type Load, type SignedRequest, startLoad } from '../support/load.ts';
 import { judgeHistory } from '../support/load-history.ts';
+import type { Answer } from '../support/signing-application.ts';
 import { until } from '../support/until.ts';
 import type { Fault } from './fault.ts';
 import type { FaultSystem } from './fault-system.ts';
@@ -29,6 +32,9 @@ const loadLimitMs = 120_000;
 const enough = 12;
 const lookMs = 60;
 
+/** Lines that all processes together may log for one row: a fault that lasts is told once, not again and again. */
+const mostLogLines = 500;
+
 /**
  * The bound of design and issue for a request that meets a fault of one HSM or node; a call that hangs costs its
  * deadline on top. Only where no retry is needed: a caller who comes again decides when.
@@ -44,9 +50,9 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
   const during: string[] = [];
   const retryOnce = fault.expect.retryOnce === true;
   const retries = retryOnce ? { retryOnceAfter: () => system.back() } : {};
+  const loggedBefore = logLines(system);
   let recoveredMs = Number.NaN;
   let load: Load | undefined;
-  let [injectedMs, healedMs] = [Number.NaN, Number.NaN];
   let watching = true;
   let seeing: Promise<void> = Promise.resolve();
 
@@ -55,6 +61,13 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
       const sight = sightOf(await system.status(1));
       if (during.at(-1) !== sight) during.push(sight);
       await sleep(lookMs);
+    }
+  };
+  const mended = async (step: Fault['heal']): Promise<void> => {
+    try {
+      await step?.(system);
+    } catch (error) {
+      problems.push(`could not be mended: ${(error as Error).message}`);
     }
   };
   const isReady = async (n: number) => sightOf(await system.status(n)) === 'ready';
@@ -69,7 +82,6 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
     const signedBefore = await system.signed(2);
 
     seeing = see();
-    injectedMs = performance.now();
     await fault.inject(system);
     await until(
       `node 1 is ${fault.expect.during.join(' or ')}`,
@@ -82,7 +94,7 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
       await until('node 2 signs meanwhile', async () => (await system.signed(2)) > signedBefore, 15_000);
     if (fault.expect.staysDown === true && during.slice(seenAt).some((sight) => sight.startsWith('ready')))
       problems.push('node 1 was ready while the fault lasted');
-    healedMs = performance.now();
+    let healedMs = performance.now();
     await fault.heal?.(system);
     if (fault.expect.latched === true) {
       await sleep(3_000);
@@ -95,10 +107,12 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
     recoveredMs = performance.now() - healedMs;
     await until('node 2 is ready', () => isReady(2), 60_000);
     await answeredMore(load, 'after the fault');
+    // A worker reports once a second: what was lost and is back may only show now.
+    await until('node 1 is ready at the end', () => isReady(1), 20_000);
   } catch (error) {
     problems.push((error as Error).message);
-    await fault.heal?.(system);
-    await fault.repair?.(system);
+    await mended(fault.heal);
+    await mended(fault.repair);
   } finally {
     system.control.clear();
   }
@@ -109,14 +123,15 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
   const { mayAnswer } = fault.expect;
   const judged = judgeHistory(history, { tries: retryOnce ? 2 : 1, again, ...(mayAnswer && { mayAnswer }) });
   problems.push(...judged.faults);
+  const logged = logLines(system) - loggedBefore;
+  if (logged > mostLogLines) problems.push(`${logged} lines were logged`);
   const limitMs = servedWithinMs + (fault.expect.deadlineMs ?? 0);
   if (timed && !retryOnce && mayAnswer === undefined && judged.slowestMs > limitMs)
     problems.push(`the slowest request took ${Math.round(judged.slowestMs)} ms, more than ${limitMs}`);
-  if (load !== undefined)
-    problems.push(...((await fault.check?.(system, { load, history, injectedMs, healedMs })) ?? []));
+  if (load !== undefined) problems.push(...((await fault.check?.(system, { load, history })) ?? []));
   await load?.close();
   const after = sightOf(await system.status(1));
-  await fault.tidy?.(system);
+  await mended(fault.tidy);
   return {
     name: fault.name,
     requests: history.length,
@@ -134,9 +149,12 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
 export function sightOf(status: NodeStatus | undefined): string {
   const slot = status?.slots[0];
   if (slot === undefined) return 'not reachable';
-  const lost = [slot.api === 'lost' ? 'API lost' : '', slot.database === 'lost' ? 'database lost' : ''];
-  const restarting = slot.state === 'recovering' && slot.crashLoop ? 'crash loop' : '';
-  return [slot.state, restarting, ...lost].filter((word) => word !== '').join(', ');
+  const more = [
+    slot.api === 'lost' ? 'API lost' : '',
+    slot.database === 'lost' ? 'database lost' : '',
+    slot.state === 'recovering' && slot.crashLoop ? 'crash loop' : '',
+  ].filter((word) => word !== '');
+  return more.length === 0 ? slot.state : `${slot.state} (${more.join(', ')})`;
 }
 
 async function answeredMore(load: Load, when: string): Promise<void> {
@@ -154,4 +172,9 @@ async function lookAgain(load: Load, history: readonly SignedRequest[]): Promise
     if (last?.is === 'signed') answers.push(await load.look(key, last.id));
   }
   return answers;
+}
+
+function logLines({ system: { places } }: FaultSystem): number {
+  const texts = readdirSync(places.logs).map((name) => readFileSync(join(places.logs, name), 'utf8'));
+  return texts.reduce((sum, text) => sum + text.split('\n').length, 0);
 }

@@ -35,7 +35,7 @@ function row({
   const verdict =
     problems.length > 0
       ? 'FAILED'
-      : `${requests === signed ? `all ${signed}` : `${signed} of ${requests}`} signed${retried > 0 ? `, ${retried} at the second try` : ''}`;
+      : `${requests === signed ? `all ${signed}` : `${signed} of ${requests}`} signed${requests === signed ? '' : ', the others refused or failed'}${retried > 0 ? `, ${retried} at the second try` : ''}`;
   return [name, seconds(slowestMs), seconds(recoveredMs), shortened(during).join(', '), after, verdict];
 }
 

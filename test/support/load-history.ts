@@ -1,6 +1,7 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
-import type { Answer, LoadKey, SignedRequest } from './load.ts';
+import type { SignedRequest } from './load.ts';
+import type { Answer, LoadKey } from './signing-application.ts';
 
 /** What a load saw, judged: pure. */
 export interface Judgement {
