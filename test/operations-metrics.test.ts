@@ -7,6 +7,7 @@ const base: WorkerReport = {
   breaker: 'closed',
   requests: {},
   events: {},
+  inQueue: {},
   inDriver: {},
   inHsm: {},
   threads: { total: 2, busy: 0 },
@@ -26,6 +27,7 @@ t.test('totals grow by what is new in a report, and go on over the workers of a 
     ...base,
     requests: { 'Sign signed': signed },
     events: { journal_rows: signed },
+    inQueue: { Sign: histogram(signed, 0, signed / 4) },
     inDriver: { Sign: histogram(signed, 1, signed / 2) },
   });
   totals.take('a', 'first', report(3));
@@ -36,6 +38,7 @@ t.test('totals grow by what is new in a report, and go on over the workers of a 
   const a = totals.all().get('a');
   t.strictSame(a?.requests, { 'Sign signed': 7 });
   t.strictSame(a?.events, { journal_rows: 7 });
+  t.strictSame(a?.inQueue, { Sign: histogram(7, 0, 1.75) });
   t.strictSame(a?.inDriver, { Sign: histogram(7, 2, 3.5) });
   t.strictSame(totals.all().get('b')?.requests, { 'Sign signed': 1 });
 });

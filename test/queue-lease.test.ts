@@ -25,7 +25,7 @@ t.test('a waiting driver gets a new request at once, also from another API proce
     await queue.application.submit(request);
     const held = queue.application.hold(request.id, 10_000);
     const [leased] = await waiting;
-    t.match(leased, { id: request.id, attempt: 1, lookUp: false });
+    t.match(leased, { id: request.id, attempt: 1, lookUp: false, queuedMs: Number });
     t.equal(await driver.report(leased ?? { id: '', lease: '' }, signatures(key.publicKey)), 'accepted');
     t.match(await held, { state: 'signed' });
     await driver.release();

@@ -58,6 +58,8 @@ const leasedBase = {
   attempt: z.int().min(1),
   /** How long the lease lasts from the receipt of this answer, on the receiver's monotonic clock. */
   leaseMs: z.int().min(1),
+  /** How long it had waited at the API when it was leased, by the API's clock; for the driver's metrics. */
+  queuedMs: z.int().min(0).optional(),
   organisation: z.string().min(1).max(64),
   keyId: z.string().min(1).max(64),
   authorisation: authorisation.optional(),

@@ -26,6 +26,8 @@ export interface WorkerReport {
   readonly events: Readonly<Record<string, number>>;
   /** From delivery to outcome, and inside the HSM layer, by request kind. */
   readonly inDriver: Readonly<Record<string, Histogram>>;
+  /** From the application’s request to the lease, as the API tells it. */
+  readonly inQueue: Readonly<Record<string, Histogram>>;
   readonly inHsm: Readonly<Record<string, Histogram>>;
   readonly threads: { readonly total: number; readonly busy: number };
   /** Requests held, outcomes not acknowledged included. */

@@ -9,9 +9,12 @@ export interface Metrics {
   count(event: MetricEvent, by?: number): void;
   /** @param outcome `signed`, `made`, `given back` or `error CODE`. */
   ended(kind: RequestKind, outcome: string): void;
-  observe(where: 'inDriver' | 'inHsm', kind: RequestKind, ms: number, times?: number): void;
-  readonly snapshot: Pick<WorkerReport, 'requests' | 'events' | 'inDriver' | 'inHsm'>;
+  observe(where: MeasuredPlace, kind: RequestKind, ms: number, times?: number): void;
+  readonly snapshot: Pick<WorkerReport, 'requests' | 'events' | MeasuredPlace>;
 }
+
+/** Where time is measured. */
+export type MeasuredPlace = 'inQueue' | 'inDriver' | 'inHsm';
 
 /** Every event a worker counts. All of them are in every report, so that a counter exists before it first moves. */
 export const metricEvents = [
@@ -41,7 +44,7 @@ export type Count = (event: MetricEvent, by?: number) => void;
 export function createMetrics(): Metrics {
   const requests: Record<string, number> = {};
   const events = Object.fromEntries(metricEvents.map((event) => [event, 0])) as Record<MetricEvent, number>;
-  const histograms: Record<'inDriver' | 'inHsm', Record<string, MutableHistogram>> = { inDriver: {}, inHsm: {} };
+  const histograms: Record<MeasuredPlace, Record<string, MutableHistogram>> = { inQueue: {}, inDriver: {}, inHsm: {} };
   return {
     count(event, by = 1) {
       events[event] += by;

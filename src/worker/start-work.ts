@@ -49,7 +49,7 @@ export interface Working {
 /** Its part of the worker's report. */
 export type WorkFacts = Pick<
   WorkerReport,
-  'requests' | 'events' | 'inDriver' | 'inHsm' | 'breaker' | 'held' | 'database' | 'leasedOnce'
+  'requests' | 'events' | 'inQueue' | 'inDriver' | 'inHsm' | 'breaker' | 'held' | 'database' | 'leasedOnce'
 >;
 
 /**

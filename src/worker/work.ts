@@ -200,6 +200,7 @@ export function createWork(options: WorkOptions): Work {
   return {
     take(requests) {
       metrics.count('leases_taken', requests.length);
+      for (const { kind, queuedMs } of requests) if (queuedMs !== undefined) metrics.observe('inQueue', kind, queuedMs);
       for (const request of requests) {
         const weight = request.kind === 'Sign' ? options.sign.weight(request) : options.generateKey.weight(request);
         if (!holdings.take(request.id, request.lease, weight)) {

@@ -61,6 +61,7 @@ interface TakenRecord {
   readonly curve: string;
   readonly digests: readonly Buffer[] | null;
   readonly look_up: boolean;
+  readonly queued_ms: number;
   readonly authorisation: LeasedRequest['authorisation'];
 }
 
@@ -101,7 +102,8 @@ export async function take(
      where request.id = chosen.id
        and exists (select 1 from driver_instance me where me.id = $3 and me.ended_at is null)
      returning request.id, lease, attempts + 1 as attempt, kind, organisation, key_id, scheme, curve, digests,
-       (external_id is not null or deliveries > 1) as look_up, authorisation`,
+       (external_id is not null or deliveries > 1) as look_up, authorisation,
+       greatest(0, extract(epoch from clock_timestamp() - created_at) * 1000)::int as queued_ms`,
     [node.keyStore, call.capabilities, call.instance, call.max, leaseMs, presenceMs],
   );
   return rows.map(leased);
@@ -113,6 +115,7 @@ function leased(row: TakenRecord): LeasedRequest {
     lease: row.lease,
     attempt: row.attempt,
     leaseMs,
+    queuedMs: row.queued_ms,
     organisation: row.organisation,
     keyId: row.key_id,
     type: { scheme: row.scheme, curve: row.curve } as KeyType,

@@ -27,7 +27,7 @@ function addTotals(registry: Registry, prefix: string, { counter }: Families, so
   function each<Item>(read: (slot: string, totals: SlotTotals) => Item[]): Item[] {
     return [...source.totals()].flatMap(([slot, totals]) => read(slot, totals));
   }
-  function histogram(name: string, help: string, member: 'inDriver' | 'inHsm'): void {
+  function histogram(name: string, help: string, member: 'inQueue' | 'inDriver' | 'inHsm'): void {
     const family = { name: `${prefix}${name}`, help, labelNames: ['slot', 'kind'] };
     new ReportedHistogram(family, [registry], () =>
       each((slot, totals) =>
@@ -47,6 +47,7 @@ function addTotals(registry: Registry, prefix: string, { counter }: Families, so
     ['slot', 'event'],
     () => each((slot, { events }) => Object.entries(events).map(([event, count]): Sample => [{ slot, event }, count])),
   );
+  histogram('queue_wait_seconds', 'From the application’s request to its lease', 'inQueue');
   histogram('request_seconds', 'From the delivery of a request to its outcome', 'inDriver');
   histogram('hsm_seconds', 'In the HSM layer, waiting for a session thread included', 'inHsm');
 }

@@ -7,6 +7,7 @@ import { type Histogram, latencyBuckets, type WorkerReport } from '../../shared/
 export interface SlotTotals {
   readonly requests: Readonly<Record<string, number>>;
   readonly events: Readonly<Record<string, number>>;
+  readonly inQueue: Readonly<Record<string, Histogram>>;
   readonly inDriver: Readonly<Record<string, Histogram>>;
   readonly inHsm: Readonly<Record<string, Histogram>>;
 }
@@ -17,7 +18,7 @@ export interface Totals {
   all(): ReadonlyMap<string, SlotTotals>;
 }
 
-const nothing: SlotTotals = { requests: {}, events: {}, inDriver: {}, inHsm: {} };
+const nothing: SlotTotals = { requests: {}, events: {}, inQueue: {}, inDriver: {}, inHsm: {} };
 
 /** More names than this would not be names any more: memory and scrapes stay bounded whatever a worker says. */
 const mostNames = 200;
@@ -39,6 +40,7 @@ function add(total: SlotTotals, now: SlotTotals, before: SlotTotals): SlotTotals
   return {
     requests: addCounts(total.requests, now.requests, before.requests),
     events: addCounts(total.events, now.events, before.events),
+    inQueue: addHistograms(total.inQueue, now.inQueue, before.inQueue),
     inDriver: addHistograms(total.inDriver, now.inDriver, before.inDriver),
     inHsm: addHistograms(total.inHsm, now.inHsm, before.inHsm),
   };
