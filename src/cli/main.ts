@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
+import { leaveNoMemoryInCoreDumps } from '../shared/core-dumps.ts';
 import { asCodedError, catalogueEntry } from '../shared/errors.ts';
 import { exitCodes } from '../shared/exit-codes.ts';
 import type { Command, CommandInput, CommandOption } from './command.ts';
@@ -20,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   'api driver revoke': () => import('./driver-revoke.ts'),
   'api requests failed': () => import('./requests-failed.ts'),
   status: () => import('./status.ts'),
+  doctor: () => import('./doctor.ts'),
   migrate: () => import('./migrate.ts'),
   init: () => import('./init.ts'),
   ceremony: () => import('./ceremony.ts'),
@@ -27,6 +29,7 @@ const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   'pin clear': () => import('./pin.ts'),
 };
 
+leaveNoMemoryInCoreDumps();
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(given: readonly string[]): Promise<number> {

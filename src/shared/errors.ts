@@ -120,6 +120,11 @@ export const catalogue = {
     remedy: 'The report says why; docs/hsm names what is known of each vendor',
     exit: 'UNFIT',
   },
+  DOCTOR_FOUND_PROBLEMS: {
+    what: 'Something must be mended',
+    remedy: 'Mend the first of the problems, then run doctor again',
+    exit: 'UNSOUND',
+  },
   // -- databases ------------------------------------------------------------------------------------------------
   DATABASE_UNREACHABLE: {
     what: 'The database cannot be reached',

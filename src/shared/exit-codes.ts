@@ -21,6 +21,7 @@ export const exitCodes = {
   CEREMONY: { code: 21, restart: 'no', meaning: 'the ceremony was refused or a check of it failed' },
   NOT_READY: { code: 22, restart: 'no', meaning: 'no slot of the node is ready, or the node does not answer' },
   UNFIT: { code: 23, restart: 'no', meaning: 'qualify: an HSM is not fit for this driver; the report says why' },
+  UNSOUND: { code: 24, restart: 'no', meaning: 'doctor: something must be mended; the findings say what' },
 } as const;
 
 export type ExitName = keyof typeof exitCodes;

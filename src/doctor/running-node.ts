@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs';
+import type { NodeStatus, SlotStatus } from '../primary/operations/status.ts';
+import { type Check, type Finding, good, problem, warning } from './check.ts';
+
+/** Reads the status page of the node; undefined where no node answers. */
+export type AskNode = () => Promise<NodeStatus | undefined>;
+
+/** The node itself, where it runs: its processes, its slots, and what it knows of the cluster. */
+export function runningNode(ask: AskNode): Check {
+  return {
+    name: 'running node',
+    async look() {
+      const status = await ask();
+      if (status === undefined) return [warning('the node does not answer on its operations address', notRunning)];
+      const { slots, readiness, cluster } = status;
+      return [
+        readiness.ready
+          ? good(`version ${status.version} runs as process ${status.pid} and is ready`)
+          : problem('the node runs and is not ready', 'See the slots below'),
+        ...openDoors(status),
+        ...slots.map(slotFinding),
+        ...(cluster.reachable
+          ? (cluster.verdict?.alarms ?? []).map((alarm) => warning(alarm, 'See hsm-driver status on each node'))
+          : [warning('the node does not reach the tables of the cluster', 'Check its database')]),
+      ];
+    },
+  };
+}
+
+const notRunning = 'Start it with hsm-driver run, or add the operations section to its configuration';
+
+/** SIGUSR1 opens Node’s inspector in a process that was not started with --disable-sigusr1. */
+function openDoors({ pid, slots }: NodeStatus): readonly Finding[] {
+  const pids = [pid, ...slots.flatMap(({ worker }) => worker?.pid ?? [])];
+  const open = pids.filter((one) => argumentsOf(one)?.includes('--disable-sigusr1') === false);
+  if (open.length === 0) return [];
+  const todo = 'Start it by the hsm-driver program, or as node --disable-sigusr1 …';
+  return [warning(`SIGUSR1 would open an inspector in process ${open.join(', ')}`, todo)];
+}
+
+function argumentsOf(pid: number): readonly string[] | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    // Of another container or host.
+    return undefined;
+  }
+}
+
+function slotFinding({ name, state, why, pin, lastFault }: SlotStatus): Finding {
+  const found = `slot ${name} is ${state}${why === undefined || why === '' ? '' : ` (${why})`}`;
+  if (pin === 'refused')
+    return problem(`${found}: its PIN was refused`, 'Write the right PIN into its pinFile; nobody tries the old one');
+  switch (state) {
+    case 'ready':
+      return good(found);
+    case 'latched':
+      return problem(found, lastFault === undefined ? 'See the log' : `${lastFault.code}: see docs/errors.md`);
+    default:
+      return warning(found, 'Look again in a moment; if it stays so, see the log');
+  }
+}
