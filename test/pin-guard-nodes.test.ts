@@ -81,7 +81,8 @@ t.test('a right PIN that the token refused for a while is tried again only when 
   faults.clear();
   const said: string[] = [];
   const configuration = loadConfiguration(file, driverConfiguration);
-  const clear = (yes: boolean) => clearPin(configuration, 'a', yes, (line) => void said.push(line));
+  const clear = (yes: boolean) =>
+    clearPin(configuration, { slotName: 'a', yes, orderFile: undefined }, (line) => void said.push(line));
   await clear(false);
   t.match(said.at(-2), /token “token a” \(.*\): refused by node node-1, slot a/);
   t.match(said.at(-1), /add --yes/);

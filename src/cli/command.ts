@@ -3,6 +3,8 @@ export interface Command {
   readonly name: string;
   /** One line for the list of commands. */
   readonly summary: string;
+  /** Left out: --config FILE is required. */
+  readonly config?: 'not needed';
   /** Options beside --config and --help. */
   readonly options: readonly CommandOption[];
   /** @throws CodedError: its catalogue entry gives the exit code. */
@@ -17,7 +19,7 @@ export interface CommandOption {
 }
 
 export interface CommandInput {
-  /** Path given with --config. */
+  /** Path given with --config; '' where the command needs none. */
   readonly config: string;
   /** Text options that were given. */
   readonly text: ReadonlyMap<string, string>;

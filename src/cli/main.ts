@@ -27,6 +27,10 @@ const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   ceremony: () => import('./ceremony.ts'),
   qualify: () => import('./qualify.ts'),
   'pin clear': () => import('./pin.ts'),
+  'order new': () => import('./order-new.ts'),
+  'order sign': () => import('./order-sign.ts'),
+  'order show': () => import('./order-show.ts'),
+  'order verify': () => import('./order-verify.ts'),
 };
 
 leaveNoMemoryInCoreDumps();
@@ -74,13 +78,13 @@ function parse(command: Command, rest: readonly string[]): CommandInput | string
   try {
     const { values } = parseArgs({
       args: [...rest],
-      options: { ...options, config: { type: 'string' } },
+      options: { ...options, ...(command.config === undefined ? { config: { type: 'string' } } : {}) },
       strict: true,
     });
     const given: [string, unknown][] = Object.entries(values);
     const text = new Map(given.filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
     const switches = new Set(given.filter(([, value]) => value === true).map(([name]) => name));
-    const config = text.get('config');
+    const config = command.config === undefined ? text.get('config') : '';
     if (config === undefined) return `${command.name} needs --config FILE`;
     const missing = command.options.find((option) => option.required && !text.has(option.name));
     return missing === undefined ? { config, text, switches } : `${command.name} needs --${missing.name}`;
@@ -109,10 +113,10 @@ function commandHelp(command: Command): string {
     required: true,
     kind: 'text',
   };
-  const options = [configOption, ...command.options];
+  const options = command.config === undefined ? [configOption, ...command.options] : command.options;
   const lines = options.map((option) => {
     const left = option.kind === 'text' ? `--${option.name} VALUE` : `--${option.name}`;
     return `  ${left.padEnd(32)} ${option.summary}${option.required ? ' (required)' : ''}`;
   });
-  return `Usage: hsm-driver ${command.name} --config FILE\n\n${command.summary}\n\nOptions:\n${lines.join('\n')}\n`;
+  return `Usage: hsm-driver ${command.name}${command.config === undefined ? ' --config FILE' : ''} …\n\n${command.summary}\n\nOptions:\n${lines.join('\n')}\n`;
 }

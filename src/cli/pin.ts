@@ -6,11 +6,15 @@ import { isUnreachable, unreachable } from '../shared/database/faults.ts';
 import { checkSchema } from '../shared/database/migrate.ts';
 import { createPool } from '../shared/database/pool.ts';
 import { driverSchema } from '../shared/database/schema/driver.ts';
+import { inTransaction } from '../shared/database/transaction.ts';
 import { CodedError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
+import { requireOrder } from '../shared/orders/require-order.ts';
+import { recordOrder } from '../shared/orders/used-orders.ts';
 import { type ClearOrder, clearAttempts, readRefusals } from '../worker/pin-guard/clear-attempts.ts';
 import { type LocalResults, openLocalResults } from '../worker/pin-guard/local-results.ts';
 import type { Command } from './command.ts';
+import { orderOption } from './order-option.ts';
 
 /**
  * `hsm-driver pin clear`: an operator who knows why a PIN was refused allows one more try. No PIN is read here, and no
@@ -27,41 +31,53 @@ export const command: Command = {
       required: false,
       kind: 'switch',
     },
+    orderOption('pin-clear'),
   ],
   run: ({ config, text, switches }) =>
-    clearPin(loadConfiguration(config, driverConfiguration), text.get('slot') ?? '', switches.has('yes'), (line) =>
-      process.stdout.write(`${line}\n`),
+    clearPin(
+      loadConfiguration(config, driverConfiguration),
+      { slotName: text.get('slot') ?? '', yes: switches.has('yes'), orderFile: text.get('order') },
+      (line) => process.stdout.write(`${line}\n`),
     ),
 };
 
-/** @throws CONFIG_INVALID for an unknown slot, or one whose token was never seen; DATABASE_UNREACHABLE, SCHEMA_… */
+interface Asked {
+  readonly slotName: string;
+  readonly yes: boolean;
+  readonly orderFile: string | undefined;
+}
+
+/** @throws CONFIG_INVALID for an unknown slot, or one whose token was never seen; DATABASE_UNREACHABLE, SCHEMA_…, ORDER_… */
 export async function clearPin(
   configuration: DriverConfiguration,
-  slotName: string,
-  yes: boolean,
+  { slotName, yes, orderFile }: Asked,
   say: (line: string) => void,
 ): Promise<void> {
   const { database, stateDirectory, node } = configuration;
   const slot = configuration.slots.find((one) => one.name === slotName);
   if (slot === undefined) throw new CodedError('CONFIG_INVALID', `there is no slot ${JSON.stringify(slotName)}`);
   const local = openLocalResults(stateDirectory);
-  const order = { ...groupOf(slot, local), node, slot: slot.name };
+  const cleared = { ...groupOf(slot, local), node, slot: slot.name };
   const log = createLog(configuration.log.level, { process: 'pin clear' });
   const pool = createPool(database, { applicationName: 'hsm-driver pin clear', max: 1, durability: 'durable' }, log);
   try {
     await checkSchema(pool, database, driverSchema);
-    for (const { tokenLabel, tokenSerial, where, reason, state } of await readRefusals(pool, order.guardGroup)) {
+    for (const { tokenLabel, tokenSerial, where, reason, state } of await readRefusals(pool, cleared.guardGroup)) {
       say(`token “${tokenLabel}” (${tokenSerial}): ${state} by ${where}${reason === '' ? '' : `, ${reason}`}`);
     }
     if (!yes) return say('nothing was changed; add --yes to allow one more try');
-    await clearAttempts(pool, order);
-    local.forgetRefusals(order.guardGroup);
+    const order = requireOrder(configuration, { kind: 'pin-clear', subject: `${node}/${slot.name}` }, orderFile);
+    await inTransaction(pool, async (client) => {
+      if (order !== undefined) await recordOrder(client, order, { node });
+      await clearAttempts(client, cleared);
+    });
+    local.forgetRefusals(cleared.guardGroup);
   } catch (error) {
     throw isUnreachable(error) ? unreachable(database, error) : error;
   } finally {
     await pool.end();
   }
-  say(`one more try is allowed on everything that shares the PIN counter ${order.guardGroup}`);
+  say(`one more try is allowed on everything that shares the PIN counter ${cleared.guardGroup}`);
   say(wakeNode(slot) ? 'this node, if it runs, tries now; other nodes: run this there too, or restart them' : restart);
 }
 

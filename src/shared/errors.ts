@@ -303,6 +303,33 @@ export const catalogue = {
     remedy: 'The table says why, slot by slot',
     exit: 'NOT_READY',
   },
+  // -- orders ---------------------------------------------------------------------------------------------------
+  ORDER_MISSING: {
+    what: 'This needs a signed order of the operators',
+    remedy:
+      'Nothing was done. Make one with hsm-driver order new, have the operators sign it, and give it with --order',
+    exit: 'ORDER',
+  },
+  ORDER_UNREADABLE: {
+    what: 'The order cannot be read',
+    remedy: 'Nothing was done. Take the file as hsm-driver order wrote it',
+    exit: 'ORDER',
+  },
+  ORDER_REFUSED: {
+    what: 'The order is not good for this',
+    remedy: 'Nothing was done. hsm-driver order show prints what it orders and who signed it',
+    exit: 'ORDER',
+  },
+  ORDER_USED: {
+    what: 'The order was used before',
+    remedy: 'Nothing was done. One order has one effect: make another with hsm-driver order new',
+    exit: 'ORDER',
+  },
+  ORDER_NOT_CHECKED: {
+    what: 'An order was given, and no operators are configured that could have signed it',
+    remedy: 'Nothing was done. Add the section operators to the configuration, or leave --order out',
+    exit: 'ORDER',
+  },
   // -- ceremony -------------------------------------------------------------------------------------------------
   CEREMONY_REFUSED: {
     what: 'The ceremony cannot go on',

@@ -22,6 +22,7 @@ export const exitCodes = {
   NOT_READY: { code: 22, restart: 'no', meaning: 'no slot of the node is ready, or the node does not answer' },
   UNFIT: { code: 23, restart: 'no', meaning: 'qualify: an HSM is not fit for this driver; the report says why' },
   UNSOUND: { code: 24, restart: 'no', meaning: 'doctor: something must be mended; the findings say what' },
+  ORDER: { code: 25, restart: 'no', meaning: 'a signed order of the operators is missing or not good for this' },
 } as const;
 
 export type ExitName = keyof typeof exitCodes;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { database, log, name, path, port, slot } from './sections.ts';
+import { database, log, name, operators, path, port, slot } from './sections.ts';
 
 /** `hsm-driver run`: one node of the driver. */
 export const driverConfiguration = z.strictObject({
@@ -46,6 +46,7 @@ export const driverConfiguration = z.strictObject({
     .describe(
       'The operations server of the node: /livez, /readyz, /metrics and /status over plain HTTP; without this section there is none',
     ),
+  operators,
   log,
 });
 export type DriverConfiguration = z.infer<typeof driverConfiguration>;

@@ -38,6 +38,29 @@ export const log = z
   .prefault({})
   .describe('One JSON line per event on standard output');
 
+/** Who must agree to what one person must not do alone; see src/shared/orders. */
+export const operators = z
+  .strictObject({
+    threshold: z.int().min(1).max(16).describe('M: so many different operators must sign an order'),
+    keys: z
+      .array(
+        z.strictObject({
+          name: name.describe('The operator’s name, as signatures carry it'),
+          publicKeyFile: path.describe('Public key in PEM: Ed25519 or P-256; the private key stays with the operator'),
+        }),
+      )
+      .min(1)
+      .max(16)
+      .refine((keys) => new Set(keys.map((one) => one.name)).size === keys.length, 'operators’ names must differ')
+      .describe('The N operators'),
+  })
+  .refine(({ threshold, keys }) => threshold <= keys.length, 'threshold is larger than the number of keys')
+  .optional()
+  .describe(
+    'The operators whose signed orders are needed for what one person must not do alone (`hsm-driver order`). A one-person set-up says threshold 1. Without this section nobody but the one at the keyboard is needed',
+  );
+export type OperatorsConfiguration = NonNullable<z.infer<typeof operators>>;
+
 /** One token: a physical partition, the library that reaches it, and the PIN file that opens it. */
 export const token = z.strictObject({
   name: name.describe('What logs and metrics call this slot'),

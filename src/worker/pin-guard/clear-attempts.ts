@@ -27,10 +27,10 @@ export async function readRefusals(pool: pg.Pool, guardGroup: string): Promise<C
  * accounts for it (no PIN has that version).
  */
 export async function clearAttempts(
-  pool: pg.Pool,
+  client: Pick<pg.ClientBase, 'query'>,
   { guardGroup, tokenSerial, tokenLabel, node, slot }: ClearOrder,
 ): Promise<void> {
-  await pool.query(
+  await client.query(
     `with cleared as (
       update pin_attempt set state = 'cleared', ended_at = now(), reason = 'cleared by an operator'
       where guard_group = $1 and ${stopsLogins}
