@@ -14,6 +14,8 @@ import { createApplicationServer } from './application/server.ts';
 import { startDriverList } from './driver/driver-list.ts';
 import { createDriverServer } from './driver/server.ts';
 import { createKeys } from './keys.ts';
+import { createFinishedRequests } from './operations/finished-requests.ts';
+import { startApiOperations } from './operations/operations.ts';
 import { startQueue } from './queue/queue.ts';
 import { startDeliveries } from './webhooks/deliver.ts';
 import { createWebhookSecrets } from './webhooks/secrets.ts';
@@ -53,6 +55,11 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
     releasers.add('durable pool', () => durable.end(), stopMarginMs);
     await checkSchema(durable, configuration.database, apiSchema);
 
+    const finished = createFinishedRequests();
+    const operations = await startApiOperations({ configuration, relaxed, durable, finished, log });
+    // Its pages tell of the stop to the end.
+    releasers.add('operations server', () => operations.stop());
+
     const queue = await startQueue({
       relaxed,
       durable,
@@ -64,6 +71,7 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
       holdMs: configuration.holdMs,
       limits: configuration.queue,
       pinned,
+      onFinished: finished.count,
       log,
     });
     releasers.add('queue', () => queue.stop(), stopMarginMs);
@@ -83,6 +91,7 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
     const driverList = await startDriverList({ pool: relaxed, configured: configuration.driver.nodes, log });
     releasers.add('driver list', () => driverList.stop());
     const drivers = createDriverServer({ configuration, queue: queue.driver, drivers: driverList, log });
+    operations.calls.watch('driver', drivers);
     await listen(drivers, configuration.driver);
     releasers.add('driver listener', () => drivers.close(), stopMarginMs);
     const applications = createApplicationServer({
@@ -95,6 +104,7 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
       webhookSender,
       log,
     });
+    operations.calls.watch('application', applications);
     await listen(applications, configuration.application);
     // Held requests finish and are answered with `Connection: close`; idle connections are closed at once.
     releasers.add('application listener', () => applications.close(), configuration.holdMs + stopMarginMs);
@@ -107,7 +117,10 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
       'signing API started',
     );
 
+    operations.started();
+
     await aborted(stopAsked);
+    operations.stopping();
     log.info('signing API stops');
     // Waiting drivers are answered first, or their listener would wait for them.
     queue.driver.dismissDrivers();

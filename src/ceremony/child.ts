@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { asCodedError, CodedError, type ErrorCode } from '../shared/errors.ts';
+import { programFile } from '../shared/program-files.ts';
 
 /**
  * Calls to a child process and its answers: each token of a ceremony lives in a process of its own, because a module
@@ -46,9 +47,8 @@ export function startChild<Served>(
   what: string,
   environment: Readonly<Record<string, string>>,
 ): Child<Served> {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const { NODE_OPTIONS: _, ...inherited } = process.env;
-  const child = fork(new URL(`./${entry}.${extension}`, import.meta.url), {
+  const child = fork(programFile(`ceremony/${entry}`), {
     env: { ...inherited, ...environment },
     execArgv: ['--disable-sigusr1'],
     serialization: 'advanced',

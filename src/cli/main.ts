@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { leaveNoMemoryInCoreDumps } from '../shared/core-dumps.ts';
 import { asCodedError, catalogueEntry } from '../shared/errors.ts';
 import { exitCodes } from '../shared/exit-codes.ts';
+import { version } from '../shared/version.ts';
 import type { Command, CommandInput, CommandOption } from './command.ts';
 
 /**
@@ -31,6 +32,7 @@ const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   'order sign': () => import('./order-sign.ts'),
   'order show': () => import('./order-show.ts'),
   'order verify': () => import('./order-verify.ts'),
+  'self-test': () => import('./self-test.ts'),
 };
 
 leaveNoMemoryInCoreDumps();
@@ -38,6 +40,10 @@ process.exitCode = await main(process.argv.slice(2));
 
 async function main(given: readonly string[]): Promise<number> {
   const { name, rest } = split(given);
+  if (name === '' && rest[0] === '--version') {
+    process.stdout.write(`${version()}\n`);
+    return exitCodes.OK.code;
+  }
   if (name === 'help' || (name === '' && (rest.length === 0 || rest[0] === '--help' || rest[0] === '-h'))) {
     process.stdout.write(await overview());
     return given.length === 0 ? exitCodes.USAGE.code : exitCodes.OK.code;

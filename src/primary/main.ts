@@ -1,12 +1,13 @@
 import cluster from 'node:cluster';
-import { createRequire } from 'node:module';
-import { extname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type DriverConfiguration, driverConfiguration } from '../shared/configuration/driver.ts';
 import { loadConfiguration } from '../shared/configuration/load.ts';
 import { asCodedError } from '../shared/errors.ts';
 import { exitCodes } from '../shared/exit-codes.ts';
 import { createLog, type Log } from '../shared/log.ts';
+import { programFile } from '../shared/program-files.ts';
+import { version } from '../shared/version.ts';
 import { fileProblems } from './check-files.ts';
 import { createDriverNode, type DriverNode, refuse } from './node.ts';
 import { onSignals } from './signals.ts';
@@ -26,7 +27,8 @@ export async function runPrimary(configFile: string): Promise<number> {
 
   const log = createLog(configuration.log.level, { node: configuration.node });
   cluster.setupPrimary({
-    exec: workerFile(),
+    // Named, not imported: the primary shares no code with the worker.
+    exec: fileURLToPath(programFile('worker/main')),
     args: [],
     // SIGUSR1 would open Node's inspector in the process that holds the PIN.
     execArgv: ['--disable-sigusr1'],
@@ -85,13 +87,4 @@ function reloads(file: string, node: DriverNode, running: Promise<void>, log: Lo
 
 function started({ keyStore, slots }: DriverConfiguration): Record<string, unknown> {
   return { keyStore, slots: slots.map((slot) => slot.name), version: version() };
-}
-
-/** Named, not imported: the primary shares no code with the worker. `.ts` from the sources, `.js` from a build. */
-function workerFile(): string {
-  return fileURLToPath(new URL(`../worker/main${extname(import.meta.filename)}`, import.meta.url));
-}
-
-function version(): string {
-  return (createRequire(import.meta.url)('../../package.json') as { version: string }).version;
 }

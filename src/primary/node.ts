@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { DriverConfiguration } from '../shared/configuration/driver.ts';
 import { asCodedError, type CodedError } from '../shared/errors.ts';
+import { fileStamp } from '../shared/file-stamp.ts';
 import type { Log } from '../shared/log.ts';
-import { createCertificateReader } from './certificate.ts';
+import { createCertificateReader } from '../shared/operations/certificate.ts';
+import { type OperationsServer, startOperationsServer } from '../shared/operations/server.ts';
 import { type Cluster, createCluster } from './cluster/cluster.ts';
 import type { NodeSlot } from './cluster/nodes.ts';
 import type { ClusterTurns } from './cluster/turns.ts';
-import { fileStamp } from './file-stamp.ts';
 import { createMetrics } from './operations/metrics.ts';
 import { createReadinessWatch } from './operations/readiness.ts';
-import { type OperationsServer, startOperationsServer } from './operations/server.ts';
 import { type NodeStatus, statusOf } from './operations/status.ts';
 import { createTotals } from './operations/totals.ts';
 import { createReleaseClient } from './release-client.ts';
@@ -82,7 +82,7 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
       cluster: cluster.view(),
     });
   }
-  const pages = { status, metrics: createMetrics({ status, totals: totals.all }) };
+  const pages = { readiness: () => status().readiness, status, metrics: createMetrics({ status, totals: totals.all }) };
 
   /** Opens the new one before it closes the old one. @throws LISTEN_FAILED: nothing has changed */
   async function moveOperations(to: DriverConfiguration['operations']): Promise<void> {

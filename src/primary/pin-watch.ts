@@ -1,5 +1,5 @@
+import { fileStamp, missingFile } from '../shared/file-stamp.ts';
 import type { Log } from '../shared/log.ts';
-import { fileStamp, missingFile } from './file-stamp.ts';
 import type { SlotKeeper } from './slot-keeper.ts';
 import { pinGroup } from './slot-token.ts';
 

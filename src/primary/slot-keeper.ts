@@ -1,9 +1,9 @@
 import type { SlotConfiguration } from '../shared/configuration/sections.ts';
+import { fileStamp } from '../shared/file-stamp.ts';
 import type { Log } from '../shared/log.ts';
 import type { WorkerState } from '../shared/worker-state.ts';
 import type { Turn } from './cluster/turns.ts';
 import { inCrashLoop, type TimedEnd } from './crash-loop.ts';
-import { fileStamp } from './file-stamp.ts';
 import { type Decision, decide, type SlotStanding, steadyMs, type WorkerExit, wantsTurn } from './restart-policy.ts';
 import { createSlotEntry, type SlotRecord, type SlotState } from './slot-table.ts';
 import type { StartUpTurns } from './start-up-turns.ts';

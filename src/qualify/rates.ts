@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { CodedError } from '../shared/errors.ts';
 import type { Curve } from '../shared/keys.ts';
+import { programFile } from '../shared/program-files.ts';
 import type { Rates } from './calls.ts';
 import { type RateAnswer, type RateKind, type RateQuestion, type RateThreadData, rateKinds } from './rate-protocol.ts';
 
@@ -9,8 +10,6 @@ import { type RateAnswer, type RateKind, type RateQuestion, type RateThreadData,
 const measuredMs = 250;
 /** The start of many threads at once would keep this process from answering. */
 const startedTogether = 4;
-
-const entry = new URL(import.meta.url.endsWith('.ts') ? './rate-thread.ts' : './rate-thread.js', import.meta.url);
 
 /**
  * How often per second each thing is done by so many threads at once, each on a session of its own.
@@ -43,7 +42,7 @@ async function startUntil(threads: Worker[], count: number, data: RateThreadData
   while (threads.length < count) {
     const batch = Array.from({ length: Math.min(startedTogether, count - threads.length) }, () => {
       // What a loader or a test runner hooks into the process is not loaded by every thread again.
-      const worker = new Worker(entry, { workerData: data, env: SHARE_ENV, execArgv: [] });
+      const worker = new Worker(programFile('qualify/rate-thread'), { workerData: data, env: SHARE_ENV, execArgv: [] });
       threads.push(worker);
       return worker;
     });

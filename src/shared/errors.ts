@@ -330,6 +330,12 @@ export const catalogue = {
     remedy: 'Nothing was done. Add the section operators to the configuration, or leave --order out',
     exit: 'ORDER',
   },
+  // -- self-test ------------------------------------------------------------------------------------------------
+  SELF_TEST_FAILED: {
+    what: 'The signing API did not give a signature that holds',
+    remedy: 'The answer names the part that failed; hsm-driver status and doctor look at it from the other side',
+    exit: 'SELF_TEST',
+  },
   // -- ceremony -------------------------------------------------------------------------------------------------
   CEREMONY_REFUSED: {
     what: 'The ceremony cannot go on',

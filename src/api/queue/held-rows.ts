@@ -11,10 +11,11 @@ export interface HeldRowsParts {
   readonly hints: HintSender;
   readonly submitter: Submitter;
   readonly openRequests: OpenRequests;
+  readonly onFinished?: (records: readonly RequestRecord[]) => void;
 }
 
 /** What this process knows of the rows that its callers wait for: told by completions, by hints, and by reading. */
-export function createHeldRows({ pool, holds, hints, submitter, openRequests }: HeldRowsParts) {
+export function createHeldRows({ pool, holds, hints, submitter, openRequests, onFinished }: HeldRowsParts) {
   const read = async (ids: readonly string[]): Promise<Set<string>> => {
     const ours = ids.filter((id) => holds.has(id));
     if (ours.length === 0) return new Set();
@@ -28,6 +29,7 @@ export function createHeldRows({ pool, holds, hints, submitter, openRequests }: 
   return {
     /** Rows that this process made final: its own callers are answered, other processes get a hint. */
     finished(records: readonly RequestRecord[]): void {
+      onFinished?.(records);
       const elsewhere: string[] = [];
       for (const record of records) {
         openRequests.close(record.organisation);

@@ -11,6 +11,7 @@ import { createHolds } from './holds.ts';
 import { createOpenRequests } from './open-requests.ts';
 import { createPresence } from './presence.ts';
 import type { RequestQueue } from './request.ts';
+import type { RequestRecord } from './request-row.ts';
 import { createSubmitter, type Place } from './submit.ts';
 import { createDatabaseWatch, startUpkeep } from './upkeep.ts';
 import { createWaitingDrivers } from './waiting-drivers.ts';
@@ -27,6 +28,8 @@ export interface QueueOptions {
   readonly limits: ApiConfiguration['queue'];
   /** Attestation public keys by key store. */
   readonly pinned: ReadonlyMap<string, KeyObject>;
+  /** Told of the rows that this process makes final. */
+  readonly onFinished?: (records: readonly RequestRecord[]) => void;
   readonly log: Log;
 }
 
@@ -41,7 +44,7 @@ export interface Queue {
  * here is who waits: lease calls for work (waiting-drivers.ts), callers for results (holds.ts).
  */
 export async function startQueue(options: QueueOptions): Promise<Queue> {
-  const { relaxed, durable, listen, signTtlMs, holdMs, limits, pinned, log } = options;
+  const { relaxed, durable, listen, signTtlMs, holdMs, limits, pinned, onFinished, log } = options;
   const watch = createDatabaseWatch(log);
   const hints = createHintSender(relaxed);
   const capacity = createCapacity(relaxed, holdMs);
@@ -53,7 +56,14 @@ export async function startQueue(options: QueueOptions): Promise<Queue> {
   });
   const submitter = createSubmitter(relaxed, { signTtlMs, placeOf }, (ids) => drivers.work(ids));
   const holds = createHolds();
-  const heldRows = createHeldRows({ pool: relaxed, holds, hints, submitter, openRequests });
+  const heldRows = createHeldRows({
+    pool: relaxed,
+    holds,
+    hints,
+    submitter,
+    openRequests,
+    ...(onFinished && { onFinished }),
+  });
 
   await capacity.refresh();
   const presence = createPresence(relaxed, watch.failed);

@@ -1,5 +1,5 @@
 import { Registry } from 'prom-client';
-import { createFamilies } from './families.ts';
+import { createFamilies } from '../../shared/operations/families.ts';
 import { addNodeMetrics } from './node-metrics.ts';
 import { addSlotMetrics, type SlotMetricsSource } from './slot-metrics.ts';
 import type { NodeStatus } from './status.ts';

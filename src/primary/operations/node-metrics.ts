@@ -1,4 +1,4 @@
-import type { Families } from './families.ts';
+import type { Families } from '../../shared/operations/families.ts';
 import type { NodeStatus } from './status.ts';
 
 /** What is said of the node as a whole, and of the cluster as this node sees it. */

@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client';
 import { catalogue } from '../../shared/errors.ts';
+import type { Families, Sample } from '../../shared/operations/families.ts';
 import { slotStates } from '../slot-table.ts';
-import type { Families, Sample } from './families.ts';
 import { ReportedHistogram } from './reported-histogram.ts';
 import type { NodeStatus, SlotStatus } from './status.ts';
 import type { SlotTotals } from './totals.ts';

@@ -1,6 +1,6 @@
 import type { DriverConfiguration } from '../../shared/configuration/driver.ts';
+import type { CertificateFacts } from '../../shared/operations/certificate.ts';
 import type { SlotFacts, WorkerReport } from '../../shared/worker-report.ts';
-import type { CertificateFacts } from '../certificate.ts';
 import type { ClusterView } from '../cluster/membership.ts';
 import type { SlotFault, SlotRecord } from '../slot-table.ts';
 import type { SlotView } from '../supervisor.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { database, log, name, operators, path, port } from './sections.ts';
+import { database, log, name, operations, operators, path, port } from './sections.ts';
 
 const listener = {
   host: z.string().min(1).default('0.0.0.0').describe('Address to listen on'),
@@ -94,6 +94,7 @@ export const apiConfiguration = z.strictObject({
     })
     .prefault({})
     .describe('Deliveries to the URLs that applications register'),
+  operations: operations('this process'),
   operators,
   log,
 });

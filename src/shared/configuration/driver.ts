@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { database, log, name, operators, path, port, slot } from './sections.ts';
+import { database, log, name, operations, operators, path, slot } from './sections.ts';
 
 /** `hsm-driver run`: one node of the driver. */
 export const driverConfiguration = z.strictObject({
@@ -33,19 +33,7 @@ export const driverConfiguration = z.strictObject({
     .min(1)
     .refine((slots) => new Set(slots.map((one) => one.name)).size === slots.length, 'slot names must differ')
     .describe('The HSM slots of this node; each gets a worker process'),
-  operations: z
-    .strictObject({
-      host: z
-        .string()
-        .min(1)
-        .default('127.0.0.1')
-        .describe('Address to listen on; the pages are not protected, so only where your network protects them'),
-      port: port.describe('Port to listen on'),
-    })
-    .optional()
-    .describe(
-      'The operations server of the node: /livez, /readyz, /metrics and /status over plain HTTP; without this section there is none',
-    ),
+  operations: operations('the node'),
   operators,
   log,
 });

@@ -61,6 +61,22 @@ export const operators = z
   );
 export type OperatorsConfiguration = NonNullable<z.infer<typeof operators>>;
 
+/** The operations server of a process; `what` says whose. */
+export const operations = (what: string) =>
+  z
+    .strictObject({
+      host: z
+        .string()
+        .min(1)
+        .default('127.0.0.1')
+        .describe('Address to listen on; the pages are not protected, so only where your network protects them'),
+      port: port.describe('Port to listen on'),
+    })
+    .optional()
+    .describe(
+      `The operations server of ${what}: /livez, /readyz, /metrics and /status over plain HTTP; without this section there is none`,
+    );
+
 /** One token: a physical partition, the library that reaches it, and the PIN file that opens it. */
 export const token = z.strictObject({
   name: name.describe('What logs and metrics call this slot'),

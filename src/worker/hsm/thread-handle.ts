@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { CodedError } from '../../shared/errors.ts';
+import { programFile } from '../../shared/program-files.ts';
 import {
   type CallName,
   loadedMessage,
@@ -30,14 +31,16 @@ interface Waiting {
   reject(error: CodedError): void;
 }
 
-/** The file next to this one, as TypeScript or as built JavaScript: `new URL(…)` is not rewritten by the build. */
-const entry = new URL(import.meta.url.endsWith('.ts') ? './session-thread.ts' : './session-thread.js', import.meta.url);
-
 /** Starts a thread and waits until its code is loaded; it has called no PKCS#11 function by then. */
 export async function startThread(data: ThreadData): Promise<ThreadHandle> {
   // SHARE_ENV: the library reads its settings with getenv(), and a thread must not see other ones than the process.
   // No execArgv: what a loader or a test runner hooks into the process would be loaded by every session again.
-  const worker = new Worker(entry, { workerData: data, env: SHARE_ENV, execArgv: [], name: `session ${data.index}` });
+  const worker = new Worker(programFile('worker/hsm/session-thread'), {
+    workerData: data,
+    env: SHARE_ENV,
+    execArgv: [],
+    name: `session ${data.index}`,
+  });
   const waiting = new Map<number, Waiting>();
   let nextId = 1;
   let death: CodedError | undefined;

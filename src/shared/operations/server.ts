@@ -1,15 +1,13 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { CodedError } from '../../shared/errors.ts';
-import type { Log } from '../../shared/log.ts';
-import type { Metrics } from './metrics.ts';
-import type { NodeStatus } from './status.ts';
+import { CodedError } from '../errors.ts';
+import type { Log } from '../log.ts';
 
 /**
- * The node's operations server, plain HTTP, four pages that only read. Nothing secret is on them, but the names of HSMs
- * and nodes are: it listens on the loopback address where nothing else is configured.
+ * The operations server of a driver node or of an API process, plain HTTP, four pages that only read. Nothing secret is on
+ * them, but the names of HSMs and nodes are: it listens on the loopback address where nothing else is configured.
  *
- *   /livez    200 while the primary's event loop turns; nothing else, least of all an HSM, makes it fail
+ *   /livez    200 while this process's event loop turns; nothing else, least of all an HSM, makes it fail
  *   /readyz   200 or 503, with reasons
  *   /metrics  Prometheus
  *   /status   everything, as JSON
@@ -20,8 +18,13 @@ export interface OperationsServer {
 }
 
 export interface OperationsPages {
-  readonly status: () => NodeStatus;
-  readonly metrics: Metrics;
+  readonly readiness: () => { readonly ready: boolean; readonly reasons: readonly string[] };
+  readonly status: () => unknown;
+  readonly metrics: {
+    readonly contentType: string;
+    /** Prometheus text format 0.0.4. */
+    text(): Promise<string>;
+  };
 }
 
 /** A loop that was blocked for longer is not well, even if it turns again at this moment. */
@@ -62,7 +65,7 @@ export async function startOperationsServer(
         return send(response, stalledMs < stallLimitMs ? 200 : 503, { live: stalledMs < stallLimitMs, stalledMs });
       }
       case '/readyz': {
-        const { readiness } = pages.status();
+        const readiness = pages.readiness();
         return send(response, readiness.ready ? 200 : 503, readiness);
       }
       case '/metrics': {

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { fileStamp } from './file-stamp.ts';
+import { fileStamp } from '../file-stamp.ts';
 
 /** When a certificate file expires, read again when the file changed: it is replaced while the node runs. */
 export interface CertificateFacts {
