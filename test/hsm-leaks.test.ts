@@ -64,7 +64,7 @@ t.test(`${operations} signatures leave no object, no handle, no session and no m
   const before = { ...open, objects: objects() };
   const keys = curves.map((curve) => {
     const made = work.session.withNewKey(curve, (key, publicKey) => ({ publicKey, blob: work.session.wrap(key) }));
-    return { keyId: `key-${curve}`, type: keyType(curve), ...made };
+    return { keyId: `key-${curve}`, type: keyType(curve), masterKeyId: store.ceremony.masterKey.id, ...made };
   });
   // Every tenth with a blob that does not open, every tenth with a digest that is none: failures must leave nothing too.
   const sign = (index: number): void => {

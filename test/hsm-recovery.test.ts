@@ -47,8 +47,9 @@ function armed() {
   const { cryptoki, plan, calls } = faulty();
   const one = bench(cryptoki, store, slot);
   t.teardown(() => one.close());
-  const { startUpBlob } = proveSlot(one);
-  one.arm(startUpBlob);
+  const proof = proveSlot(one);
+  one.arm(proof);
+  const { startUpBlob } = proof;
   const { key } = generateKey(one, generateJob('P-256'));
   for (const name of Object.keys(calls)) delete calls[name];
   return { one, plan, calls, key, startUpBlob };
@@ -203,7 +204,7 @@ t.test('a signature that does not verify is discarded and never answered', async
   };
   const one = bench(lying, store, slot);
   t.teardown(() => one.close());
-  one.arm(proveSlot(one).startUpBlob);
+  one.arm(proveSlot(one));
   for (const curve of ['secp256k1', 'P-256', 'ed25519'] as const) {
     flip = false;
     const { key } = generateKey(one, generateJob(curve));
@@ -226,7 +227,7 @@ t.test('a token that answers a signature of the wrong length is suspect', async 
     slot,
   );
   t.teardown(() => one.close());
-  one.arm(proveSlot(one).startUpBlob);
+  one.arm(proveSlot(one));
   const { key } = generateKey(one, generateJob('P-256'));
   cut = true;
   t.match(sign(one, key), [{ ok: false, code: 'HSM_DEVICE_FAULT', device: 'suspect' }]);

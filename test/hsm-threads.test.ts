@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { CodedError } from '../src/shared/errors.ts';
+import { createKeyRing } from '../src/shared/key-ring.ts';
 import { createLog } from '../src/shared/log.ts';
 import { Dispatcher } from '../src/worker/hsm/dispatcher.ts';
 import type { HsmFailure, HsmResult } from '../src/worker/hsm/jobs.ts';
@@ -50,7 +51,8 @@ function fakeThread(index: number) {
   };
 }
 
-const tags = (count: number): WireTag[] => Array.from({ length: count }, () => ({ message: '', tag: '' }));
+const tags = (count: number): WireTag[] =>
+  Array.from({ length: count }, () => ({ integrityKeyId: '', message: '', tag: '' }));
 const run = (dispatcher: Dispatcher, count: number): Promise<HsmResult<boolean>[]> =>
   dispatcher.run(
     'check-tags',
@@ -169,7 +171,7 @@ t.test(
       },
     };
     let oldest: (() => number) | undefined;
-    const parts = { keyStore: store.keyStore, ceremony: store.ceremony, log: createLog('error', {}) };
+    const parts = { ring: createKeyRing(store.ceremony), log: createLog('error', {}) };
     const options = { ...parts, turn, firstLogin: anyPin };
     const hsm = await openHsm({
       ...options,

@@ -24,10 +24,7 @@ const [slot] = store.slots;
 
 async function refusal(changed: Partial<SlotConfiguration>, ceremony: Partial<CeremonyFile> = {}): Promise<CodedError> {
   try {
-    const hsm = await open(
-      { keyStore: store.keyStore, ceremony: { ...store.ceremony, ...ceremony } },
-      { ...slot, ...changed },
-    );
+    const hsm = await open({ ceremony: { ...store.ceremony, ...ceremony } }, { ...slot, ...changed });
     await hsm.stop();
   } catch (error) {
     if (error instanceof CodedError) return error;

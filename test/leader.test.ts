@@ -274,6 +274,14 @@ t.test('the verdict names what is wrong, and only after a while what may be pass
       ['slots hold different master keys: mk, other'],
     ],
     [
+      'a rotation, while each slot holds both keys',
+      [
+        node('n1', [{ ...readySlot, keys: ['mk', 'other'] }]),
+        node('n2', [{ ...readySlot, masterKeyId: 'other', keys: ['other', 'mk'] }]),
+      ],
+      [],
+    ],
+    [
       'two versions',
       [node('n1', [readySlot]), node('n2', [readySlot], true, '2')],
       ['nodes run different versions: 1, 2'],

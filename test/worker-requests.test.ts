@@ -4,7 +4,7 @@ import { createPool } from '../src/shared/database/pool.ts';
 import { createLog } from '../src/shared/log.ts';
 import type { DriverDatabase } from '../src/worker/database.ts';
 import { signatureHolds } from '../src/worker/hsm/verify.ts';
-import { selectKeysByKeyId } from '../src/worker/key-rows.ts';
+import { type StoredKey, selectKeysByKeyId } from '../src/worker/key-rows.ts';
 import { makeCertificates } from './support/certificates.ts';
 import { openTestDatabases } from './support/database.ts';
 import { openScriptedApi } from './support/scripted-api.ts';
@@ -45,6 +45,31 @@ t.test('a second delivery of a key request answers the same key', async (t) => {
   await until('second outcome', () => api.outcomes.get(offer.id)?.length === 2);
   t.strictSame(await api.outcome(offer.id), first);
   t.equal(worker.hsm.generated, before, 'no key was made for it');
+});
+
+t.test('a row that was re-wrapped since it was read is read again when the old master key is gone', async (t) => {
+  const key = await makeKey(api);
+  const first = signOffer(key.id);
+  api.offer(first);
+  t.match(await api.outcome(first.id), { kind: 'Signatures' });
+  worker.hsm.lacking.add('mk-test');
+  t.teardown(() => worker.hsm.lacking.clear());
+  const refused = signOffer(key.id);
+  api.offer(refused);
+  t.match(await api.outcome(refused.id), { kind: 'Error', code: 'KEY_NOT_ON_SLOT', retryable: true });
+
+  const stored = await storedKey(pool, key.id);
+  const rewrapped = { ...stored.key, masterKeyId: 'mk-new' };
+  await databases.driverAsOwner('update wrapped_key set master_key_id = $2, tag = $3 where key_id = $1', [
+    key.id,
+    rewrapped.masterKeyId,
+    worker.hsm.tag(rewrapped),
+  ]);
+  const offer = signOffer(key.id);
+  api.offer(offer);
+  t.match(await api.outcome(offer.id), { kind: 'Signatures', publicKey: key.publicKey });
+  const { rows } = await pool.query('select master_key_id from journal where request_id = $1', [offer.id]);
+  t.same(rows, [{ master_key_id: 'mk-new' }]);
 });
 
 t.test('a signature verifies, comes with its key and stands in the journal', async (t) => {
@@ -201,11 +226,16 @@ async function ownerPool(t: Test) {
 
 /** Marks a key broken as the driver itself would: status and tag together. */
 async function markBroken(owner: pg.Pool, keyId: string): Promise<void> {
+  const stored = await storedKey(owner, keyId);
+  const tag = worker.hsm.tag({ ...stored.key, status: 'broken' });
+  await owner.query("update wrapped_key set status = 'broken', tag = $2 where key_id = $1", [keyId, tag]);
+}
+
+async function storedKey(pool: pg.Pool, keyId: string): Promise<StoredKey> {
   const database = {
-    query: async (statement: { text: string }, values: unknown[]) => (await owner.query(statement.text, values)).rows,
+    query: async (statement: { text: string }, values: unknown[]) => (await pool.query(statement.text, values)).rows,
   };
   const [stored] = await selectKeysByKeyId(database as unknown as DriverDatabase, [keyId]);
   if (stored === undefined) throw new Error(`no key ${keyId}`);
-  const tag = worker.hsm.tag({ ...stored.key, status: 'broken' });
-  await owner.query("update wrapped_key set status = 'broken', tag = $2 where key_id = $1", [keyId, tag]);
+  return stored;
 }

@@ -38,15 +38,20 @@ function slotRow(slot: SlotStatus, now: Date): string[] {
   ];
 }
 
-function slotNotes({ name, masterKeyId, fingerprint, capabilities, lastFault }: SlotStatus): string[] {
+function slotNotes({ name, masterKeyId, keys = [], fingerprint, capabilities, lastFault }: SlotStatus): string[] {
   const print = fingerprint === undefined ? '' : `, fingerprint ${fingerprint.value} (${fingerprint.method})`;
   return [
     ...(masterKeyId === undefined ? [] : [`  ${name}: master key ${masterKeyId}${print}`]),
+    ...keys.filter(({ id }) => id !== masterKeyId).map((key) => `  ${name}: ${furtherKey(key)}`),
     ...(capabilities === undefined ? [] : [`  ${name}: ${capabilities.join(' ')}`]),
     ...(lastFault === undefined
       ? []
       : [`  ${name}: last fault ${lastFault.code} at ${lastFault.at}: ${lastFault.detail}`]),
   ];
+}
+
+function furtherKey({ kind, id, proven, why }: NonNullable<SlotStatus['keys']>[number]): string {
+  return proven ? `holds ${kind} key ${id}` : `LACKS ${kind} key ${id}: ${why ?? 'not proven'}`;
 }
 
 function certificateLine({ certificate: { notAfter, problem, file } }: NodeStatus, now: Date): string {

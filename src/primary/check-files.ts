@@ -1,14 +1,15 @@
 import { accessSync, constants, statSync } from 'node:fs';
-import { readCeremonyFile } from '../shared/ceremony-file.ts';
 import type { DriverConfiguration } from '../shared/configuration/driver.ts';
 import { checkSecretFile } from '../shared/configuration/secret-file.ts';
 import { asCodedError, CodedError } from '../shared/errors.ts';
+import { readKeyRing } from '../shared/key-ring.ts';
 
 /**
  * What can be known to be wrong before a worker starts. PINs are not read here: the primary never sees one.
  * @returns SECRET_FILE_*, MODULE_NOT_LOADED, CONFIG_*: all that is wrong, the worst kind of surprise is one at a time.
  */
-export function fileProblems({ slots, api, database, ceremonyFile, keyStore }: DriverConfiguration): CodedError[] {
+export function fileProblems(configuration: DriverConfiguration): CodedError[] {
+  const { slots, api, database } = configuration;
   const checks = [
     ...slots.flatMap((slot, at) => [
       () => checkSecretFile(slot.pinFile, `slots[${at}].pinFile`),
@@ -18,7 +19,7 @@ export function fileProblems({ slots, api, database, ceremonyFile, keyStore }: D
     ...secretOf(database.passwordFile, 'database.passwordFile'),
     () => checkReadable(api.caFile, 'api.caFile'),
     () => checkReadable(api.certificateFile, 'api.certificateFile'),
-    () => checkCeremony(ceremonyFile, keyStore),
+    () => void readKeyRing(configuration),
   ];
   return checks.flatMap((check) => {
     try {
@@ -32,15 +33,6 @@ export function fileProblems({ slots, api, database, ceremonyFile, keyStore }: D
 
 function secretOf(file: string | undefined, what: string): (() => void)[] {
   return file === undefined ? [] : [() => checkSecretFile(file, what)];
-}
-
-function checkCeremony(ceremonyFile: string, keyStore: string): void {
-  const ceremony = readCeremonyFile(ceremonyFile);
-  if (ceremony.keyStore === keyStore) return;
-  throw new CodedError(
-    'CONFIG_INVALID',
-    `keyStore is ${keyStore}, but ceremonyFile ${ceremonyFile} is of ${ceremony.keyStore}`,
-  );
 }
 
 function checkModule(module: string): void {

@@ -5,6 +5,7 @@ import { fileStamp } from '../shared/file-stamp.ts';
 import type { Log } from '../shared/log.ts';
 import { createCertificateReader } from '../shared/operations/certificate.ts';
 import { type OperationsServer, startOperationsServer } from '../shared/operations/server.ts';
+import type { SlotFacts } from '../shared/worker-report.ts';
 import { type Cluster, createCluster } from './cluster/cluster.ts';
 import type { NodeSlot } from './cluster/nodes.ts';
 import type { ClusterTurns } from './cluster/turns.ts';
@@ -161,6 +162,10 @@ function nodeSlot({ configuration, record }: SlotView): NodeSlot {
     state,
     forMs: Math.max(0, Date.now() - since.getTime()),
     why,
-    ...(facts === undefined ? {} : { masterKeyId: facts.masterKeyId }),
+    ...(facts === undefined ? {} : { masterKeyId: facts.masterKeyId, keys: provenKeys(facts) }),
   };
+}
+
+function provenKeys({ keys = [] }: SlotFacts): string[] {
+  return keys.flatMap(({ id, proven }) => (proven ? [id] : []));
 }

@@ -89,6 +89,11 @@ export const catalogue = {
     remedy: 'Point the slot at a token of this key store, or the configuration at its ceremony file',
     exit: 'MASTER_KEY',
   },
+  KEY_NOT_ON_SLOT: {
+    what: 'The slot does not hold the master key or integrity key that this row names',
+    remedy:
+      'Another slot takes the request. hsm-driver status shows what each slot lacks: fill its token, or name the key’s ceremony file under furtherCeremonyFiles',
+  },
   HSM_BACK_PRESSURE: {
     what: 'The HSM has no room for another session or object',
     remedy: 'Lower slots[].sessions, or close other clients of this HSM',

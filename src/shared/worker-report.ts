@@ -50,7 +50,15 @@ export interface SlotFacts {
     readonly model: string;
     readonly firmware: string;
   };
+  /** The current one: new keys are wrapped by it. */
   readonly masterKeyId: string;
+  /** Every key that the configuration names; absent from version 0.1. */
+  readonly keys?: readonly {
+    readonly kind: 'master' | 'integrity';
+    readonly id: string;
+    readonly proven: boolean;
+    readonly why?: string;
+  }[];
   /** For people; with the method that made it. Absent where the token cannot make one. */
   readonly fingerprint?: { readonly method: string; readonly value: string };
   readonly capabilities: readonly string[];

@@ -12,6 +12,8 @@ import type { Count } from './metrics.ts';
 export interface JournalEntry {
   readonly requestId: string;
   readonly keyId: string;
+  /** By which the key was wrapped when it signed. */
+  readonly masterKeyId: string;
   readonly payloadDigest: Buffer;
   readonly signatures: readonly Signature[];
 }
@@ -37,7 +39,6 @@ export function payloadDigest(keyId: string, digests: readonly Uint8Array[]): Bu
 export interface JournalWriter {
   readonly slot: string;
   readonly instance: string;
-  readonly masterKeyId: string;
 }
 
 export function createJournal(database: DriverDatabase, writer: JournalWriter, count: Count): Journal {
@@ -58,7 +59,7 @@ export function createJournal(database: DriverDatabase, writer: JournalWriter, c
         sorted.map((entry) => entry.signatures.map((one) => one.recid ?? -1).join(',')),
         writer.slot,
         writer.instance,
-        writer.masterKeyId,
+        sorted.map((entry) => entry.masterKeyId),
       ]);
       count('journal_rows', rows.length);
       count('journal_conflicts', entries.length - rows.length);
@@ -81,6 +82,7 @@ export function createJournal(database: DriverDatabase, writer: JournalWriter, c
 interface JournalRow {
   request_id: string;
   key_id: string;
+  master_key_id: string;
   payload_digest: Buffer;
   signatures: Buffer[];
   recids: number[];
@@ -88,7 +90,7 @@ interface JournalRow {
 
 const selectRows: Statement = {
   name: 'worker_journal_rows',
-  text: 'select request_id, key_id, payload_digest, signatures, recids from journal where request_id = any($1::text[])',
+  text: 'select request_id, key_id, master_key_id, payload_digest, signatures, recids from journal where request_id = any($1::text[])',
 };
 
 /**
@@ -100,8 +102,9 @@ const insertRows: Statement = {
   text: `insert into journal (request_id, key_id, payload_digest, signatures, recids, slot, instance, master_key_id)
     select request_id, key_id, payload_digest,
       array(select substring(joined from 64 * at + 1 for 64) from generate_series(0, length(joined) / 64 - 1) as at),
-      string_to_array(recids, ',')::smallint[], $6::text, $7::uuid, $8::text
-    from unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::text[]) as row (request_id, key_id, payload_digest, joined, recids)
+      string_to_array(recids, ',')::smallint[], $6::text, $7::uuid, master_key_id
+    from unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::text[], $8::text[])
+      as row (request_id, key_id, payload_digest, joined, recids, master_key_id)
     on conflict do nothing
     returning request_id`,
 };
@@ -118,5 +121,11 @@ function entryOf(row: JournalRow): JournalEntry {
     const recid = row.recids[at];
     return { rs: rs.toString('hex'), ...(recid === 0 || recid === 1 ? { recid } : {}) };
   });
-  return { requestId: row.request_id, keyId: row.key_id, payloadDigest: row.payload_digest, signatures };
+  return {
+    requestId: row.request_id,
+    keyId: row.key_id,
+    masterKeyId: row.master_key_id,
+    payloadDigest: row.payload_digest,
+    signatures,
+  };
 }

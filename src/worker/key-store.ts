@@ -12,6 +12,8 @@ import type { WrappedKey } from './wrapped-key.ts';
 export interface KeyStore {
   /** The keys of these ids; an id that is missing in the result has no row. */
   find(keyIds: readonly string[]): Promise<ReadonlyMap<string, FoundKey>>;
+  /** The same from the database, for keys whose row in memory may be of yesterday. */
+  reread(keyIds: readonly string[]): Promise<ReadonlyMap<string, FoundKey>>;
   /** What these GenerateKey requests made before, by request id. */
   findMade(requestIds: readonly string[]): Promise<ReadonlyMap<string, FoundKey>>;
   /** Stores new keys durably. @returns the request ids whose row is ours; for the others a row was there before. */
@@ -73,6 +75,12 @@ export function createKeyStore({ database, checkTags, count, log }: KeyStorePart
     });
   }
 
+  async function read(keyIds: ReadonlySet<string>): Promise<ReadonlyMap<string, FoundKey>> {
+    if (keyIds.size === 0) return new Map();
+    const rows = await selectKeysByKeyId(database, [...keyIds]);
+    return new Map((await checked(rows)).map((result, at) => [(rows[at] as StoredKey).key.keyId, result]));
+  }
+
   return {
     async find(keyIds) {
       const found = new Map<string, FoundKey>();
@@ -85,10 +93,12 @@ export function createKeyStore({ database, checkTags, count, log }: KeyStorePart
           found.set(keyId, { found: 'key', ...stored });
         }
       }
-      if (missing.size === 0) return found;
-      const rows = await selectKeysByKeyId(database, [...missing]);
-      for (const [at, result] of (await checked(rows)).entries()) found.set((rows[at] as StoredKey).key.keyId, result);
+      for (const [keyId, result] of await read(missing)) found.set(keyId, result);
       return found;
+    },
+    async reread(keyIds) {
+      for (const keyId of keyIds) memory.delete(keyId);
+      return await read(new Set(keyIds));
     },
     async findMade(requestIds) {
       const rows = await selectKeysByRequestId(database, requestIds);

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { readCeremonyFile } from '../shared/ceremony-file.ts';
 import { type DriverConfiguration, driverConfiguration } from '../shared/configuration/driver.ts';
 import type { SlotConfiguration } from '../shared/configuration/sections.ts';
 import { checkSchema } from '../shared/database/migrate.ts';
@@ -7,6 +6,7 @@ import { createPool } from '../shared/database/pool.ts';
 import { driverSchema } from '../shared/database/schema/driver.ts';
 import { asCodedError, CodedError } from '../shared/errors.ts';
 import { workerEnvironment } from '../shared/ipc.ts';
+import { readKeyRing } from '../shared/key-ring.ts';
 import { createLog, type Log } from '../shared/log.ts';
 import { createReleasers, type Releasers } from '../shared/releasers.ts';
 import { createApiClient } from './api-client.ts';
@@ -70,7 +70,8 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   void ending.promise.then(() => state.to('stopping'));
 
   // Everything that is read from files, before anything is touched.
-  const ceremony = readCeremonyFile(configuration.ceremonyFile);
+  const ring = readKeyRing(configuration);
+  const { masterKey, integrityKey } = ring.current;
   const local = openLocalResults(configuration.stateDirectory);
   const transport = createApiTransport(configuration.api, log);
   releasers.add('API connections', () => transport.close(), 200);
@@ -101,13 +102,13 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   const { node, keyStore } = configuration;
   const pins = createPinGuard({ database, local, slot, node, instance, log });
   const { firstLogin } = pins;
-  const hsm = await openHsm({ slot, keyStore, ceremony, turn, firstLogin, log, watch: pulse.watch });
+  const hsm = await openHsm({ slot, ring, turn, firstLogin, log, watch: pulse.watch });
   releasers.add('HSM', () => hsm.stop(), 500);
 
   // Work.
   const { capabilities, token } = hsm;
   const api = createApiClient(transport, { instance, slot: slot.name, capabilities: [...capabilities] });
-  const writer = { slot: slot.name, instance, masterKeyId: ceremony.masterKey.id };
+  const writer = { slot: slot.name, instance };
   const fail = async (error: CodedError): Promise<void> => {
     // Before anything else: no other process must try it again.
     if (error.code === 'PIN_REFUSED') await pins.refusedLater(error.detail);
@@ -118,7 +119,8 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
     writer,
     threads: slot.sessions,
     keepAliveMs: slot.keepAliveMs,
-    integrityKeyId: ceremony.integrityKey.id,
+    masterKeyId: masterKey.id,
+    integrityKeyId: integrityKey.id,
     onDeviceFault: ({ code, detail }) => link.send({ type: 'device-fault', code, message: detail }),
     hsm,
     api,
@@ -129,7 +131,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
     log,
   });
   deviceSuspect = work.deviceSuspect;
-  const opened = slotFacts(hsm, ceremony.masterKey.id);
+  const opened = slotFacts(hsm, masterKey.id);
   pulse.report(() => ({
     ...outside(),
     ...work.facts(),
@@ -140,7 +142,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
     {
       token: token.label,
       serial: token.serial,
-      masterKey: ceremony.masterKey.id,
+      masterKey: masterKey.id,
       capabilities,
       ms: Math.round(performance.now() - begun),
     },

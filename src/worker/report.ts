@@ -12,6 +12,6 @@ export const idleReport: WorkFacts = {
   leasedOnce: false,
 };
 
-export function slotFacts({ token, capabilities, probeTable }: Hsm, masterKeyId: string): SlotFacts {
-  return { token, masterKeyId, capabilities, probe: probeTable };
+export function slotFacts({ token, capabilities, probeTable, keys }: Hsm, masterKeyId: string): SlotFacts {
+  return { token, masterKeyId, keys, capabilities, probe: probeTable };
 }

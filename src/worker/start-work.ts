@@ -31,6 +31,8 @@ export interface WorkParts {
   readonly database: DriverDatabase;
   readonly state: SlotState;
   readonly keepAliveMs: number;
+  /** The current keys. */
+  readonly masterKeyId: string;
   readonly integrityKeyId: string;
   /** What siblings on the same token should know. */
   readonly onDeviceFault: (error: CodedError) => void;
@@ -161,7 +163,7 @@ export function startWork(parts: WorkParts): Working {
   const keepAlive = startKeepAlive({
     everyMs: parts.keepAliveMs,
     threads,
-    identity: { keyStore, masterKeyId: parts.writer.masterKeyId, integrityKeyId: parts.integrityKeyId },
+    identity: { keyStore, masterKeyId: parts.masterKeyId, integrityKeyId: parts.integrityKeyId },
     idleMs: hsm.idleMs,
     mayCall: () => state.now === 'ready',
     checkTags: hsm.checkTags,

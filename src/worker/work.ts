@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type LeasedRequest, protocolLimits } from '../shared/driver-protocol.ts';
 import type { Log } from '../shared/log.ts';
 import type { Capacity } from './capacity.ts';
@@ -150,6 +151,8 @@ export function createWork(options: WorkOptions): Work {
         // No fault of anybody: whoever has room takes it, and it counts as no attempt.
         return 'given back';
       case 'sound':
+        // Where no slot holds the key, the request would circle between them as fast as the network is.
+        if (failure.code === 'KEY_NOT_ON_SLOT') await sleep(circlingPauseMs, undefined, { ref: false });
         return errorOutcome(failure.code, failure.message, failure.retryable || failure.device !== 'healthy');
       default:
         return verdict satisfies never;
@@ -228,6 +231,8 @@ export function createWork(options: WorkOptions): Work {
     },
   };
 }
+
+const circlingPauseMs = 100;
 
 function outcomeName(result: Exclude<Ending, 'given back'>): string {
   switch (result.kind) {

@@ -19,6 +19,8 @@ export interface TestDatabases {
   readonly server: PostgresServer;
   /** One statement on the API’s database as the owner of its schema, who may do what the runtime role may not. */
   asOwner(statement: string, values?: readonly unknown[]): Promise<void>;
+  /** The same on the driver’s database. */
+  driverAsOwner(statement: string, values?: readonly unknown[]): Promise<void>;
   /** Stops the server and starts it again on the same port and data. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -39,19 +41,26 @@ export async function openTestDatabases(t: Test, { migrated = true } = {}): Prom
   return {
     ...databases,
     server,
-    async asOwner(statement, values = []) {
-      const options = { applicationName: 'test owner', durability: 'durable', role: 'owner' } as const;
-      const client = new pg.Client(connectionOptions(databases.api, options));
-      await client.connect();
-      try {
-        await client.query(statement, [...values]);
-      } finally {
-        await client.end();
-      }
-    },
+    asOwner: (statement, values = []) => queryAsOwner(databases.api, statement, values),
+    driverAsOwner: (statement, values = []) => queryAsOwner(databases.driver, statement, values),
     async restart() {
       server = await startPostgres({ dataDirectory, durable: false, port });
     },
     stop: () => server.stop(),
   };
+}
+
+async function queryAsOwner(
+  database: DatabaseConfiguration,
+  statement: string,
+  values: readonly unknown[],
+): Promise<void> {
+  const options = { applicationName: 'test owner', durability: 'durable', role: 'owner' } as const;
+  const client = new pg.Client(connectionOptions(database, options));
+  await client.connect();
+  try {
+    await client.query(statement, [...values]);
+  } finally {
+    await client.end();
+  }
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { SlotConfiguration } from '../../src/shared/configuration/sections.ts';
+import { createKeyRing } from '../../src/shared/key-ring.ts';
 import { admitLogin, createLoginGuard } from '../../src/worker/hsm/login-guard.ts';
 import { type Cryptoki, type Handle, loadModule } from '../../src/worker/hsm/module.ts';
 import { login, selectToken } from '../../src/worker/hsm/token.ts';
@@ -28,5 +29,5 @@ export function logIn(cryptoki: Cryptoki, slot: SlotConfiguration): Handle {
 export function bench(cryptoki: Cryptoki, store: Pick<SoftKeyStore, 'ceremony'>, slot: SlotConfiguration): Workbench {
   const guard = createLoginGuard();
   admitLogin(guard, Buffer.from(readFileSync(slot.pinFile, 'utf8').trim()));
-  return openWorkbench(cryptoki, { slot, ceremony: store.ceremony, guard });
+  return openWorkbench(cryptoki, { slot, ring: createKeyRing(store.ceremony), guard });
 }

@@ -1,17 +1,27 @@
 import { randomUUID } from 'node:crypto';
+import type { CeremonyFile } from '../../src/shared/ceremony-file.ts';
 import type { SlotConfiguration } from '../../src/shared/configuration/sections.ts';
+import { createKeyRing } from '../../src/shared/key-ring.ts';
 import { type Curve, type KeyType, schemeOf } from '../../src/shared/keys.ts';
 import { createLog } from '../../src/shared/log.ts';
 import type { GenerateKeyJob, HsmResult } from '../../src/worker/hsm/jobs.ts';
 import type { FirstLogin } from '../../src/worker/hsm/login-guard.ts';
 import { type Hsm, openHsm } from '../../src/worker/hsm/session-threads.ts';
 import type { WrappedKey } from '../../src/worker/wrapped-key.ts';
-import type { SoftKeyStore } from './soft-token.ts';
 
 /** Opens the HSM of a slot as a worker does. The caller stops it. */
-export function open(store: Pick<SoftKeyStore, 'ceremony' | 'keyStore'>, slot: SlotConfiguration): Promise<Hsm> {
+export function open(
+  { ceremony, further = [] }: { readonly ceremony: CeremonyFile; readonly further?: readonly CeremonyFile[] },
+  slot: SlotConfiguration,
+): Promise<Hsm> {
   const turn = { take: async () => {}, done: () => {} };
-  return openHsm({ slot, ...store, turn, firstLogin: anyPin, log: createLog('error', {}) });
+  return openHsm({
+    slot,
+    ring: createKeyRing(ceremony, further),
+    turn,
+    firstLogin: anyPin,
+    log: createLog('error', {}),
+  });
 }
 
 /** No record of PINs is kept: a test's own token may be tried as often as it likes. */

@@ -87,9 +87,10 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
   };
   worker.work = startWork({
     keyStore,
-    writer: { slot: `slot-${node}`, instance, masterKeyId: 'mk-test' },
+    writer: { slot: `slot-${node}`, instance },
     threads: options.threads ?? 2,
     keepAliveMs: options.keepAliveMs ?? 30_000,
+    masterKeyId: 'mk-test',
     integrityKeyId: 'ik-test',
     onDeviceFault: (error) => void worker.told.push(error),
     hsm,

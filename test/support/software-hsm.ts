@@ -24,6 +24,8 @@ export function createSoftwareHsm(keyStore = 'test') {
     capabilities: [capability('GenerateKey', 'secp256k1'), capability('Sign', 'secp256k1')] as readonly Capability[],
     /** Requests that fail, by request id. */
     failures: new Map<string, HsmFailure>(),
+    /** Master keys that this slot does not hold. */
+    lacking: new Set<string>(),
     /** What the next probes answer; default: all is well. */
     probeResult: { ok: true, value: undefined } as HsmResult<undefined>,
     probes: 0,
@@ -50,8 +52,9 @@ export function createSoftwareHsm(keyStore = 'test') {
       hsm.jobs.push(...jobs);
       return jobs.map((job) =>
         job.requests.map((request): HsmResult<readonly Signature[]> => {
-          const failure = hsm.failures.get(request.requestId);
-          if (failure !== undefined) return failure;
+          const failed = hsm.failures.get(request.requestId);
+          if (failed !== undefined) return failed;
+          if (hsm.lacking.has(job.key.masterKeyId)) return failure('healthy', 'KEY_NOT_ON_SLOT');
           return { ok: true, value: request.digests.map((digest) => signOne(job.key, digest)) };
         }),
       );

@@ -12,6 +12,8 @@ export interface NodeSlot {
   readonly forMs: number;
   readonly why: string;
   readonly masterKeyId?: string;
+  /** Ids of the master and integrity keys that the slot has proven, the current ones included. */
+  readonly keys?: readonly string[];
 }
 
 export interface ClusterNode {

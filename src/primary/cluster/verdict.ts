@@ -1,4 +1,4 @@
-import type { ClusterNode } from './nodes.ts';
+import type { ClusterNode, NodeSlot } from './nodes.ts';
 
 /** What the leader says of the whole cluster: pure, over the nodes' rows. For people and alerts; nothing waits for it. */
 export interface Verdict {
@@ -23,6 +23,9 @@ export function verdictOf(nodes: readonly ClusterNode[]): Verdict {
   const ready = slots.filter((slot) => slot.state === 'ready');
   const notReady = slots.filter((slot) => slot.state !== 'ready');
   const masterKeys = new Set(ready.flatMap(({ masterKeyId }) => (masterKeyId === undefined ? [] : [masterKeyId])));
+  // During a rotation some slots make new keys under the old one and some under the new one: fine where each holds both.
+  const lacks = ({ masterKeyId, keys = [] }: NodeSlot): boolean =>
+    masterKeyId !== undefined && [...masterKeys].some((id) => id !== masterKeyId && !keys.includes(id));
   const versions = new Set(live.map((one) => one.version));
   const late = notReady.filter(({ state, forMs }) => state === 'latched' || forMs >= notReadyMs);
   return {
@@ -35,7 +38,7 @@ export function verdictOf(nodes: readonly ClusterNode[]): Verdict {
       ...(ready.length === 0 ? ['no slot of the cluster is ready'] : []),
       ...dead.map((node) => `node ${node} is dead`),
       ...late.map(({ where, state }) => `slot ${where} is ${state}`),
-      ...(masterKeys.size > 1 ? [`slots hold different master keys: ${[...masterKeys].sort().join(', ')}`] : []),
+      ...(ready.some(lacks) ? [`slots hold different master keys: ${[...masterKeys].sort().join(', ')}`] : []),
       ...(versions.size > 1 ? [`nodes run different versions: ${[...versions].sort().join(', ')}`] : []),
     ],
   };

@@ -39,6 +39,7 @@ export interface SlotStatus extends Pick<SlotRecord, 'state' | 'why' | 'crashLoo
   readonly leasedOnce?: boolean;
   readonly token?: SlotFacts['token'];
   readonly masterKeyId?: string;
+  readonly keys?: SlotFacts['keys'];
   readonly fingerprint?: SlotFacts['fingerprint'];
   readonly capabilities?: readonly string[];
   readonly probe?: SlotFacts['probe'];

@@ -23,6 +23,12 @@ export const driverConfiguration = z.strictObject({
   ceremonyFile: path.describe(
     'The ceremony’s protocol file: pins the attestation key and the canaries of the master key',
   ),
+  furtherCeremonyFiles: z
+    .array(path)
+    .default([])
+    .describe(
+      'Protocol files of keys that are alive beside it while a key is rotated: the old one, or the one that comes. A slot serves rows of each that its token proves; new keys are made under ceremonyFile',
+    ),
   stateDirectory: path
     .default('state')
     .describe(

@@ -6,8 +6,8 @@ import { CodedError } from '../errors.ts';
 
 /**
  * Reads a YAML configuration file and checks it whole: unknown keys are errors, and every problem is reported at once,
- * each with its path in the file. Members whose name ends in `File` or `Directory` (and `module`) are paths relative to the file and
- * come back absolute.
+ * each with its path in the file. Members whose name ends in `File`, `Files` or `Directory` (and `module`) are paths relative
+ * to the file and come back absolute.
  * @throws CONFIG_UNREADABLE, CONFIG_INVALID
  */
 export function loadConfiguration<Schema extends z.ZodType>(file: string, schema: Schema): z.infer<Schema> {
@@ -64,9 +64,17 @@ function withAbsolutePaths(value: unknown, base: string): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([key, member]) => [
       key,
-      typeof member === 'string' && (key === 'module' || /(File|Directory)$/.test(key))
-        ? resolve(base, member)
-        : withAbsolutePaths(member, base),
+      isPath(key, member) ? resolve(base, member) : withAbsolutePaths(pathsOf(key, member, base), base),
     ]),
   );
+}
+
+function isPath(key: string, member: unknown): member is string {
+  return typeof member === 'string' && (key === 'module' || /(File|Directory)$/.test(key));
+}
+
+/** A list of paths is a member whose name ends in `Files`. */
+function pathsOf(key: string, member: unknown, base: string): unknown {
+  if (!/Files$/.test(key) || !Array.isArray(member)) return member;
+  return member.map((one) => (typeof one === 'string' ? resolve(base, one) : one));
 }

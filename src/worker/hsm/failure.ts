@@ -64,6 +64,7 @@ function verdict(code: ErrorCode, thrown: unknown): Verdict {
       return { device: 'healthy', retryable: false };
     case 'HSM_BACK_PRESSURE':
     case 'CURVE_NOT_SUPPORTED':
+    case 'KEY_NOT_ON_SLOT':
       return { device: 'healthy', retryable: true };
     case 'PIN_REFUSED':
     case 'PIN_NOT_TRIED':

@@ -1,10 +1,10 @@
-import type { CeremonyFile } from '../../shared/ceremony-file.ts';
 import { CodedError } from '../../shared/errors.ts';
+import { integrityKeysOf, type KeyRing, masterKeysOf } from '../../shared/key-ring.ts';
 import { type Capability, capability, type RequestKind } from '../../shared/keys.ts';
 import { tagMessage, type WrappedKey } from '../wrapped-key.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { failureOf } from './failure.ts';
-import type { GeneratedKey, GenerateKeyJob, HsmResult, SignAnswer, SignJob } from './jobs.ts';
+import type { GeneratedKey, GenerateKeyJob, HsmResult, KeyProof, SignAnswer, SignJob } from './jobs.ts';
 import type { TokenInfo } from './module.ts';
 import type { ProbedCurve, Proof } from './probe.ts';
 import { endByForce, type ThreadHandle } from './thread-handle.ts';
@@ -18,11 +18,13 @@ export interface Hsm {
   /** What the probe proved and a canary of the ceremony confirmed. */
   readonly capabilities: readonly Capability[];
   readonly probeTable: readonly ProbedCurve[];
+  /** Which keys of the ring this slot holds; only their rows can be used here. */
+  readonly keys: readonly KeyProof[];
   readonly token: Omit<TokenInfo, 'flags'>;
   generateKeys(jobs: readonly GenerateKeyJob[]): Promise<readonly HsmResult<GeneratedKey>[]>;
   /** Spread over the threads; one unwrap per job. */
   sign(jobs: readonly SignJob[]): Promise<readonly SignAnswer[]>;
-  /** Whether each row's tag is the integrity key's, and the row is of this key store and master key. */
+  /** Whether each row is of this key store, and its tag that of the integrity key it names. */
   checkTags(keys: readonly WrappedKey[]): Promise<readonly HsmResult<boolean>[]>;
   /** A real wrap, unwrap, sign and verify, and a canary: decides whether a suspect device is good or lost. */
   probe(): Promise<HsmResult<undefined>>;
@@ -41,7 +43,7 @@ export function createHsm(
   proof: Proof,
   threads: readonly ThreadHandle[],
   oldestCallMs: () => number,
-  ceremony: CeremonyFile,
+  ring: KeyRing,
 ): Hsm {
   const dispatcher = new Dispatcher(threads);
   let stopped: Promise<void> | undefined;
@@ -67,10 +69,30 @@ export function createHsm(
     return failureOf(new CodedError('CURVE_NOT_SUPPORTED', `${curve} on token “${token.label}”`));
   }
 
+  /** Another slot, or one whose configuration names the key, may hold it: nothing is wrong with the row. */
+  function lacks(id: string): HsmResult<never> | undefined {
+    if (proof.keys.some((one) => one.id === id && one.proven)) return undefined;
+    return failureOf(new CodedError('KEY_NOT_ON_SLOT', `${id} on token “${token.label}” (${token.serial})`));
+  }
+
+  /** A tag under a key that no ceremony file names cannot be checked, and is not believed. */
+  function mayBeOurs({ keyStore, integrityKeyId }: WrappedKey): boolean {
+    return keyStore === ring.keyStore && integrityKeysOf(ring).some((one) => one.integrityKey.id === integrityKeyId);
+  }
+
+  /** A row that no master key on this slot can open, whatever its blob. */
+  function refusedRow({ keyId, masterKeyId, wrapAlgorithm }: WrappedKey): HsmResult<never> | undefined {
+    const file = masterKeysOf(ring).find(({ masterKey }) => masterKey.id === masterKeyId);
+    if (file === undefined || file.masterKey.wrapAlgorithm === wrapAlgorithm) return lacks(masterKeyId);
+    const wrapped = `wrapped with ${wrapAlgorithm}, but ${masterKeyId} wraps with ${file.masterKey.wrapAlgorithm}`;
+    return failureOf(new CodedError('KEY_UNUSABLE', `key ${keyId} is ${wrapped}`));
+  }
+
   return {
     token,
     capabilities: proof.capabilities,
     probeTable: proof.probeTable,
+    keys: proof.keys,
     oldestCallMs,
     busyThreads: () => threads.filter((thread) => thread.alive && thread.inFlight > 0).length,
 
@@ -85,7 +107,7 @@ export function createHsm(
       run<SignJob, SignAnswer>(
         jobs,
         ({ key, requests }) => {
-          const refusal = refusedCurve('Sign', key.type) ?? refusedRow(key, ceremony);
+          const refusal = refusedCurve('Sign', key.type) ?? refusedRow(key);
           return refusal === undefined ? undefined : requests.map(() => refusal);
         },
         (accepted) =>
@@ -97,7 +119,7 @@ export function createHsm(
     checkTags: (keys) =>
       run<WrappedKey, HsmResult<boolean>>(
         keys,
-        (key) => (ofThisStore(key, ceremony) ? undefined : { ok: true, value: false }),
+        (key) => (mayBeOurs(key) ? lacks(key.integrityKeyId) : { ok: true, value: false }),
         (accepted) => dispatcher.run('check-tags', accepted.map(wireTag), (failure) => failure),
       ),
 
@@ -119,29 +141,19 @@ export function createHsm(
   };
 }
 
-function ofThisStore(key: WrappedKey, { keyStore, masterKey, integrityKey }: CeremonyFile): boolean {
-  return key.keyStore === keyStore && key.masterKeyId === masterKey.id && key.integrityKeyId === integrityKey.id;
-}
-
-/** A row that no master key on this slot can open, whatever its blob. */
-function refusedRow(key: WrappedKey, { masterKey }: CeremonyFile): HsmResult<never> | undefined {
-  if (key.masterKeyId === masterKey.id && key.wrapAlgorithm === masterKey.wrapAlgorithm) return undefined;
-  const wrapped = `wrapped by ${key.masterKeyId} with ${key.wrapAlgorithm}, this slot holds ${masterKey.id} with ${masterKey.wrapAlgorithm}`;
-  return failureOf(new CodedError('KEY_UNUSABLE', `key ${key.keyId} is ${wrapped}`));
-}
-
 function wireSignJob({ key, requests }: SignJob): WireSignJob {
   return {
     keyId: key.keyId,
     type: key.type,
     publicKey: key.publicKey,
+    masterKeyId: key.masterKeyId,
     blob: toWire(key.blob),
     requests: requests.map(({ digests }) => digests.map(toWire)),
   };
 }
 
 function wireTag(key: WrappedKey): WireTag {
-  return { message: toWire(tagMessage(key)), tag: toWire(key.tag) };
+  return { integrityKeyId: key.integrityKeyId, message: toWire(tagMessage(key)), tag: toWire(key.tag) };
 }
 
 /** Buffers arrive from a thread as Uint8Array. */

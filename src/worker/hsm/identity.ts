@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import type { CeremonyFile } from '../../shared/ceremony-file.ts';
 import { CodedError } from '../../shared/errors.ts';
+import { integrityKeysOf, type KeyRing, masterKeysOf } from '../../shared/key-ring.ts';
 import type { Curve } from '../../shared/keys.ts';
 import { flag, valueIsRefused } from './attributes.ts';
 import { CKA } from './constants.ts';
+import { publicKeyHex } from './encoding.ts';
 import { codedError, mayBlameBlob } from './failure.ts';
 import { Pkcs11Fault } from './fault.ts';
+import type { HeldKeys } from './held-keys.ts';
 import { integrityKeyId, integrityKeyText } from './integrity-key-id.ts';
+import type { KeyProof } from './jobs.ts';
 import type { Session } from './session.ts';
 import { signVerified } from './sign-verified.ts';
 
@@ -37,6 +41,63 @@ export function proveCanaries(session: Session, ceremony: CeremonyFile, working:
   throw new CodedError(
     'MASTER_KEY_OTHER',
     `no canary of ${ceremony.masterKey.id} is of a curve this token can do (${list})`,
+  );
+}
+
+/** Opens the first canary of a master key, and signs. @throws Pkcs11Fault, SIGNATURE_INVALID */
+export function openCanary(session: Session, { canaries: [first] }: CeremonyFile): void {
+  if (first === undefined) return; // the schema has one at least
+  const { curve, publicKey, blob } = first;
+  session.withUnwrapped(curve, Buffer.from(blob, 'base64'), (key) =>
+    signVerified(session, curve, key, publicKey, randomBytes(32)),
+  );
+}
+
+/**
+ * What a slot can say of each key of the ring, the current ones first. That a further key is missing or another than its
+ * file says keeps the slot from its rows, not from work.
+ * @param working the curves that the token can do.
+ * @throws what is the device's fault; never about which keys it holds.
+ */
+export function proveFurtherKeys(held: HeldKeys, ring: KeyRing, working: readonly Curve[]): readonly KeyProof[] {
+  const masterKeys = masterKeysOf(ring).map((file) =>
+    proof('master', file.masterKey.id, () => {
+      if (file === ring.current) return;
+      const session = heldOrThrow(held, held.masterKeys, file.masterKey.id);
+      checkMasterKeyAttributes(session, file);
+      proveCanaries(session, file, working);
+      mustHold(file, 'attestation key', () => openAttestationKey(session, file));
+    }),
+  );
+  const integrityKeys = integrityKeysOf(ring).map((file) =>
+    proof('integrity', file.integrityKey.id, () => {
+      if (file === ring.current) return;
+      checkIntegrityKey(heldOrThrow(held, held.integrityKeys, file.integrityKey.id), file);
+    }),
+  );
+  return [...masterKeys, ...integrityKeys];
+}
+
+function proof(kind: KeyProof['kind'], id: string, prove: () => void): KeyProof {
+  try {
+    prove();
+    return { kind, id, proven: true };
+  } catch (error) {
+    if (error instanceof CodedError && (error.code === 'MASTER_KEY_OTHER' || error.code === 'MASTER_KEY_MISSING'))
+      return { kind, id, proven: false, why: error.detail };
+    throw error;
+  }
+}
+
+function heldOrThrow({ lacking }: HeldKeys, views: ReadonlyMap<string, Session>, id: string): Session {
+  const view = views.get(id);
+  if (view !== undefined) return view;
+  throw lacking.get(id) ?? new CodedError('MASTER_KEY_MISSING', id);
+}
+
+function openAttestationKey(session: Session, { attestationKey: { publicKey, blob } }: CeremonyFile): void {
+  session.withUnwrapped('P-256', Buffer.from(blob, 'base64'), (key) =>
+    signVerified(session, 'P-256', key, publicKeyHex('P-256', Buffer.from(publicKey, 'hex')), randomBytes(32)),
   );
 }
 

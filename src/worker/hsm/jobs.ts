@@ -31,6 +31,13 @@ export interface SignJob {
 /** In the order of `requests`: all signatures of a request, each verified against the key's public key, or its error. */
 export type SignAnswer = readonly HsmResult<readonly Signature[]>[];
 
+/** Whether a slot holds one key of the key ring: it does what only that key can do. */
+export type KeyProof = { readonly kind: 'master' | 'integrity'; readonly id: string } & (
+  | { readonly proven: true }
+  /** Missing, or another key than its ceremony file says. */
+  | { readonly proven: false; readonly why: string }
+);
+
 /** A failure of one item, classed (src/worker/hsm/ckr.ts) so that the worker knows what it says about the HSM. */
 export interface HsmFailure {
   readonly ok: false;

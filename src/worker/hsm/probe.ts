@@ -5,7 +5,8 @@ import type { WrapAlgorithm, WrapMethod } from '../../shared/wrap-algorithms.ts'
 import { flag, valueIsRefused } from './attributes.ts';
 import { CKA, CKF } from './constants.ts';
 import { curveFacts } from './curve.ts';
-import { mustHold, proveCanaries, proveKeys } from './identity.ts';
+import { mustHold, proveCanaries, proveFurtherKeys, proveKeys } from './identity.ts';
+import type { KeyProof } from './jobs.ts';
 import type { Session } from './session.ts';
 import { signVerified } from './sign-verified.ts';
 import type { Token } from './token.ts';
@@ -32,6 +33,8 @@ export interface Proof {
   readonly probeTable: readonly ProbedCurve[];
   readonly capabilities: readonly Capability[];
   readonly startUpBlob: StartUpBlob;
+  /** Of every key of the ring: the current ones are proven, or this is thrown. */
+  readonly keys: readonly KeyProof[];
 }
 
 /**
@@ -69,6 +72,7 @@ export function proveSlot(bench: Workbench): Proof {
     probeTable: all.flat().map(({ row }) => row),
     capabilities: proven.flatMap((curve) => [capability('GenerateKey', curve), capability('Sign', curve)]),
     startUpBlob,
+    keys: proveFurtherKeys(bench.held, bench.ring, working),
   };
 }
 

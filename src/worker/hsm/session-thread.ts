@@ -24,7 +24,7 @@ import { openWorkbench, type StartUpBlob, type Workbench } from './workbench.ts'
 
 if (parentPort === null) throw new Error('session-thread runs as a worker_thread only');
 const port = parentPort;
-const { slot, ceremony, guard, clocks, index } = workerData as ThreadData;
+const { slot, ring, guard, clocks, index } = workerData as ThreadData;
 
 const clock: CallClock = {
   enter: () => void Atomics.store(clocks, index, process.hrtime.bigint()),
@@ -42,13 +42,13 @@ function work(call: ThreadCall): unknown {
       return selectToken(loaded(), { label: slot.tokenLabel, serial: slot.tokenSerial }).info;
     }
     case 'open': {
-      bench = openWorkbench(loaded(), { slot, ceremony, guard });
+      bench = openWorkbench(loaded(), { slot, ring, guard });
       return { token: bench.token.info, countLow: bench.countLow };
     }
     case 'prove':
       return proveSlot(opened());
     case 'arm':
-      startUpBlob = call.ask;
+      startUpBlob = call.ask.startUpBlob;
       return opened().arm(call.ask);
     case 'generate':
       return call.ask.map((job) => opened().attempt(() => generateKey(opened(), job)));
@@ -87,9 +87,9 @@ function armed(): StartUpBlob {
 }
 
 /** Made anew and compared here: some tokens' C_Verify accepts a truncated MAC. */
-function tagHolds({ session }: Workbench, { message, tag }: WireTag): boolean {
+function tagHolds(bench: Workbench, { integrityKeyId, message, tag }: WireTag): boolean {
   const stored = fromWire(tag);
-  const made = session.hmac(fromWire(message));
+  const made = bench.tag(integrityKeyId, fromWire(message));
   return stored.length === made.length && timingSafeEqual(stored, made);
 }
 

@@ -1,7 +1,7 @@
-import type { CeremonyFile } from '../../shared/ceremony-file.ts';
 import { checkSecretFile, readSecretFile } from '../../shared/configuration/secret-file.ts';
 import type { SlotConfiguration } from '../../shared/configuration/sections.ts';
 import { CodedError } from '../../shared/errors.ts';
+import type { KeyRing } from '../../shared/key-ring.ts';
 import type { Log } from '../../shared/log.ts';
 import { createHsm, type Hsm } from './hsm.ts';
 import { admitLogin, createLoginGuard, type FirstLogin, loginOutcome } from './login-guard.ts';
@@ -13,8 +13,7 @@ export type { Hsm } from './hsm.ts';
 
 export interface HsmOptions {
   readonly slot: SlotConfiguration;
-  readonly keyStore: string;
-  readonly ceremony: CeremonyFile;
+  readonly ring: KeyRing;
   /** This token's start-up turn: held from C_Initialize to the end of the last C_Login. */
   readonly turn: { take(): Promise<void>; done(): void };
   /** Asks the cluster's record before this process's first login. */
@@ -29,13 +28,7 @@ export interface HsmOptions {
  * @throws SECRET_FILE_…, MODULE_NOT_LOADED, TOKEN_…, PIN_REFUSED, MASTER_KEY_…, HSM_…, CONFIG_INVALID
  */
 export async function openHsm(options: HsmOptions): Promise<Hsm> {
-  const { slot, keyStore, ceremony, log } = options;
-  if (ceremony.keyStore !== keyStore) {
-    throw new CodedError(
-      'CONFIG_INVALID',
-      `the ceremony file is of key store ${ceremony.keyStore}, this node serves ${keyStore}`,
-    );
-  }
+  const { slot, ring, log } = options;
   checkSecretFile(slot.pinFile, `slot ${slot.name} pinFile`);
   // On this thread the assignment reaches the C library's environment, where the module's getenv() looks.
   Object.assign(process.env, slot.environment);
@@ -43,17 +36,20 @@ export async function openHsm(options: HsmOptions): Promise<Hsm> {
   const clocks = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT * slot.sessions));
   const oldestCallMs = (): number => oldest(clocks);
   options.watch?.(oldestCallMs);
-  const data: Omit<ThreadData, 'index'> = { slot, ceremony, guard: createLoginGuard(), clocks };
+  const data: Omit<ThreadData, 'index'> = { slot, ring, guard: createLoginGuard(), clocks };
   const threads: ThreadHandle[] = [];
   try {
     const token = await openSessions(data, threads, options);
     const [first] = threads;
     if (first === undefined) throw new CodedError('CONFIG_INVALID', `slot ${slot.name} has no sessions`);
     const proof = await first.ask('prove', undefined);
-    await Promise.all(threads.map((thread) => thread.ask('arm', proof.startUpBlob)));
+    await Promise.all(threads.map((thread) => thread.ask('arm', { startUpBlob: proof.startUpBlob, keys: proof.keys })));
     for (const row of proof.probeTable) log.info({ ...row }, 'curve and wrap mechanism probed');
-    log.info({ capabilities: proof.capabilities, masterKey: ceremony.masterKey.id }, 'slot proven');
-    return createHsm(token, proof, threads, oldestCallMs, ceremony);
+    log.info({ capabilities: proof.capabilities, masterKey: ring.current.masterKey.id }, 'slot proven');
+    for (const key of proof.keys) {
+      if (!key.proven) log.warn({ key: key.id, cause: key.why }, 'slot lacks a further key; it cannot serve its rows');
+    }
+    return createHsm(token, proof, threads, oldestCallMs, ring);
   } catch (error) {
     await endByForce(threads);
     throw error;

@@ -18,6 +18,7 @@ export interface Session {
   readonly cryptoki: Cryptoki;
   readonly handle: Handle;
   readonly masterKey: Handle;
+  readonly integrityKey: Handle;
   /** How this token wraps and unwraps. */
   readonly wrapMethod: WrapMethod;
   /** Another number for the same algorithm, which the probe proved on this token. */
@@ -63,8 +64,8 @@ interface KeySearch {
  */
 export function createSession(cryptoki: Cryptoki, token: Token, handle: Handle, keys: KeyStoreKeys): Session {
   try {
-    const masterKey = findOne(cryptoki, token, handle, 'master key', keys.masterKey);
-    const integrityKey = findOne(cryptoki, token, handle, 'integrity key', keys.integrityKey);
+    const masterKey = findMasterKey(cryptoki, token, handle, keys);
+    const integrityKey = findIntegrityKey(cryptoki, token, handle, keys);
     const { wrapAlgorithm: algorithm, wrapMechanism: mechanism } = keys.masterKey;
     return sessionWith(cryptoki, handle, { masterKey, integrityKey, wrapMethod: { algorithm, mechanism } });
   } catch (error) {
@@ -140,6 +141,7 @@ export function sessionWith(
     cryptoki,
     handle,
     masterKey,
+    integrityKey,
     get wrapMethod() {
       return wrapMethod;
     },
@@ -174,6 +176,16 @@ export function sessionWith(
     },
     close: () => closeQuietly(cryptoki, handle),
   };
+}
+
+/** @throws MASTER_KEY_MISSING, MASTER_KEY_OTHER (of another ceremony, or more than one), Pkcs11Fault */
+export function findMasterKey(cryptoki: Cryptoki, token: Token, session: Handle, keys: KeyStoreKeys): Handle {
+  return findOne(cryptoki, token, session, 'master key', keys.masterKey);
+}
+
+/** @throws as `findMasterKey` */
+export function findIntegrityKey(cryptoki: Cryptoki, token: Token, session: Handle, keys: KeyStoreKeys): Handle {
+  return findOne(cryptoki, token, session, 'integrity key', keys.integrityKey);
 }
 
 /** Exactly one object fits: asks for two, so that a second one is seen. */

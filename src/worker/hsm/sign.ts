@@ -10,6 +10,7 @@ export interface KeyToSignWith {
   readonly keyId: string;
   readonly type: KeyType;
   readonly publicKey: string;
+  readonly masterKeyId: string;
   readonly blob: Buffer;
 }
 
@@ -41,7 +42,7 @@ export function signWithKey(
       }
     });
   };
-  const whole = bench.attempt(() => bench.withUnwrapped(`key ${key.keyId}`, curve, key.blob, sign));
+  const whole = bench.attempt(() => bench.withUnwrapped({ ...key, curve, named: `key ${key.keyId}` }, sign));
   return answers.map((answer) => answer ?? (whole.ok ? failureOf(new Error('the request was passed over')) : whole));
 }
 

@@ -1,12 +1,12 @@
-import type { CeremonyFile } from '../../shared/ceremony-file.ts';
 import type { SlotConfiguration } from '../../shared/configuration/sections.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
+import type { KeyRing } from '../../shared/key-ring.ts';
 import type { KeyType } from '../../shared/keys.ts';
 import type { GeneratedKey, GenerateKeyJob, HsmResult, SignAnswer } from './jobs.ts';
 import type { LoginGuard } from './login-guard.ts';
 import type { TokenInfo } from './module.ts';
 import type { Proof } from './probe.ts';
-import type { StartUpBlob } from './workbench.ts';
+import type { Armament } from './workbench.ts';
 
 /**
  * The messages between a worker's main thread and its session threads. Bytes travel as latin1 text: a cloned Buffer would
@@ -16,7 +16,7 @@ import type { StartUpBlob } from './workbench.ts';
 /** Given to a thread at its birth. */
 export interface ThreadData {
   readonly slot: SlotConfiguration;
-  readonly ceremony: CeremonyFile;
+  readonly ring: KeyRing;
   readonly guard: LoginGuard;
   /** One cell per thread: when its native call began (process.hrtime), 0 between calls. */
   readonly clocks: BigInt64Array<SharedArrayBuffer>;
@@ -36,12 +36,14 @@ export interface WireSignJob {
   readonly keyId: string;
   readonly type: KeyType;
   readonly publicKey: string;
+  readonly masterKeyId: string;
   readonly blob: WireBytes;
   /** Per request, its digests. */
   readonly requests: readonly (readonly WireBytes[])[];
 }
 
 export interface WireTag {
+  readonly integrityKeyId: string;
   readonly message: WireBytes;
   readonly tag: WireBytes;
 }
@@ -57,7 +59,7 @@ export interface ThreadCalls {
   select: { ask: undefined; answer: TokenInfo };
   open: { ask: undefined; answer: Opened };
   prove: { ask: undefined; answer: Proof };
-  arm: { ask: StartUpBlob; answer: undefined };
+  arm: { ask: Armament; answer: undefined };
   generate: { ask: readonly GenerateKeyJob[]; answer: readonly HsmResult<GeneratedKey>[] };
   sign: { ask: readonly WireSignJob[]; answer: readonly SignAnswer[] };
   'check-tags': { ask: readonly WireTag[]; answer: readonly HsmResult<boolean>[] };

@@ -1,14 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { type CeremonyFile, wrapMechanismOn } from '../../shared/ceremony-file.ts';
+import type { CeremonyFile } from '../../shared/ceremony-file.ts';
 import { readSecretFile } from '../../shared/configuration/secret-file.ts';
 import type { SlotConfiguration } from '../../shared/configuration/sections.ts';
 import { CodedError } from '../../shared/errors.ts';
+import { type KeyRing, masterKeysOf } from '../../shared/key-ring.ts';
 import type { Curve } from '../../shared/keys.ts';
+import { publicKeyHex } from './encoding.ts';
 import { failureOf, isWornOut, mayBlameBlob, succeeded } from './failure.ts';
-import type { HsmResult } from './jobs.ts';
+import { findKeys, type HeldKeys, isTainted } from './held-keys.ts';
+import { openCanary } from './identity.ts';
+import type { HsmResult, KeyProof } from './jobs.ts';
 import { guardedLogin, type LoginGuard } from './login-guard.ts';
 import type { Cryptoki, Handle } from './module.ts';
-import { createSession, type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { signVerified } from './sign-verified.ts';
 import { login, selectToken, type Token } from './token.ts';
 
@@ -21,20 +25,28 @@ export interface Workbench {
   readonly slot: SlotConfiguration;
   /** The PIN counter was low before this login succeeded. */
   readonly countLow: boolean;
+  readonly ring: KeyRing;
+  /** The ring’s current one. */
   readonly ceremony: CeremonyFile;
+  /** With the current keys. */
   readonly session: Session;
+  readonly held: HeldKeys;
   /** CKM_ECDSA by the attestation key, r‖s, verified. @param digest 32 bytes. */
   attest(digest: Buffer): Buffer;
-  /** The start-up blob, once there is one. */
-  arm(startUpBlob: StartUpBlob): void;
+  /** From here on, with what the probe found. */
+  arm(armament: Armament): void;
+  /**
+   * HMAC-SHA-256 by an integrity key of the ring.
+   * @throws KEY_NOT_ON_SLOT when it is not among the proven ones
+   */
+  tag(integrityKeyId: string, message: Buffer): Buffer;
   /** Unwraps, signs, verifies with the start-up blob. @throws HSM_DEVICE_FAULT, or what a new session may mend. */
   proveHealthy(): void;
   /**
    * Lends the key in a blob, and finds out whether a failure to open it is the blob's fault.
-   * @param named for the error, e.g. `key key-abc…`.
-   * @throws KEY_UNUSABLE when the blob fails twice and the start-up blob opens and signs in between.
+   * @throws KEY_UNUSABLE when the blob fails twice and start-up blob and canary open in between; KEY_NOT_ON_SLOT
    */
-  withUnwrapped<Value>(named: string, curve: Curve, blob: Buffer, use: (key: Handle) => Value): Value;
+  withUnwrapped<Value>(wrapped: OpenableKey, use: (key: Handle) => Value): Value;
   /** One item of work; a worn-out session is replaced once and the item tried again. Never throws. */
   attempt<Value>(item: () => Value): HsmResult<Value>;
   close(): void;
@@ -49,22 +61,38 @@ export interface StartUpBlob {
   readonly wrapMechanism: number;
 }
 
+/** What the probe found, for the other sessions of the slot. */
+export interface Armament {
+  readonly startUpBlob: StartUpBlob;
+  /** Of every key of the ring. */
+  readonly keys: readonly KeyProof[];
+}
+
+export interface OpenableKey {
+  /** For errors, e.g. `key key-abc…`. */
+  readonly named: string;
+  readonly masterKeyId: string;
+  readonly curve: Curve;
+  readonly blob: Buffer;
+}
+
 export interface WorkbenchOptions {
   readonly slot: SlotConfiguration;
-  readonly ceremony: CeremonyFile;
+  readonly ring: KeyRing;
   readonly guard: LoginGuard;
 }
 
 /** Initialises the library where no other thread has, selects the token, logs in, finds the keys. In the start-up turn. */
-export function openWorkbench(cryptoki: Cryptoki, { slot, ceremony, guard }: WorkbenchOptions): Workbench {
+export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard }: WorkbenchOptions): Workbench {
   cryptoki.initialize();
   const token = selectToken(cryptoki, { label: slot.tokenLabel, serial: slot.tokenSerial });
   let countLow = false;
   let attestationKey: Handle | undefined;
   let startUp: StartUpBlob | undefined;
-  let session = newSession();
+  let proven: ReadonlySet<string> = new Set([ring.current.masterKey.id, ring.current.integrityKey.id]);
+  let held = newSession();
 
-  function newSession(): Session {
+  function newSession(): HeldKeys {
     const handle = cryptoki.openSession(token.slot);
     try {
       // Read anew each time, so that no PIN stays in memory between logins.
@@ -75,23 +103,30 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ceremony, guard }: Wor
       closeQuietly(cryptoki, handle);
       throw error;
     }
-    const created = createSession(cryptoki, token, handle, ceremony);
-    created.useMechanism(startUp?.wrapMechanism ?? wrapMechanismOn(ceremony, token.info.serial));
-    return created;
+    const found = findKeys(cryptoki, token, handle, ring);
+    if (startUp !== undefined) found.current.useMechanism(startUp.wrapMechanism);
+    return found;
   }
 
   function renew(): void {
-    session.close();
+    held.current.close();
     attestationKey = undefined;
-    session = newSession();
+    held = newSession();
+  }
+
+  /** @throws KEY_NOT_ON_SLOT */
+  function counted(id: string, views: ReadonlyMap<string, Session>): Session {
+    const view = proven.has(id) ? views.get(id) : undefined;
+    if (view !== undefined) return view;
+    throw new CodedError('KEY_NOT_ON_SLOT', `${id} on token “${token.info.label}” (${token.info.serial})`);
   }
 
   function proveHealthy(): void {
     if (startUp === undefined) throw new CodedError('HSM_DEVICE_FAULT', 'there is no start-up blob yet to tell by');
     const { curve, publicKey, blob } = startUp;
     try {
-      session.withUnwrapped(curve, asBuffer(blob), (key) =>
-        signVerified(session, curve, key, publicKey, randomBytes(32)),
+      held.current.withUnwrapped(curve, asBuffer(blob), (key) =>
+        signVerified(held.current, curve, key, publicKey, randomBytes(32)),
       );
     } catch (error) {
       if (isWornOut(error)) throw error;
@@ -101,42 +136,69 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ceremony, guard }: Wor
     }
   }
 
+  /** The start-up blob speaks for the current master key only. */
+  function proveCanaryOf(masterKeyId: string, session: Session): void {
+    const file = masterKeysOf(ring).find(({ masterKey }) => masterKey.id === masterKeyId);
+    if (file === undefined || file === ring.current) return;
+    try {
+      openCanary(session, file);
+    } catch (error) {
+      if (isWornOut(error)) throw error;
+      const { label, serial } = token.info;
+      throw new CodedError(
+        'KEY_NOT_ON_SLOT',
+        `${masterKeyId} opens its canary no more on token “${label}” (${serial})`,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+
   /** A key that could not be destroyed, perhaps an extractable one, goes at once with its session. */
   function once<Value>(item: () => Value): Value {
     try {
       return item();
     } finally {
-      if (session.tainted) session.close();
+      if (isTainted(held)) held.current.close();
     }
   }
 
   return {
     token,
     slot,
-    ceremony,
+    ring,
+    ceremony: ring.current,
     get countLow() {
       return countLow;
     },
     get session() {
-      return session;
+      return held.current;
+    },
+    get held() {
+      return held;
     },
     attest(digest) {
-      const { publicKey, blob } = ceremony.attestationKey;
-      attestationKey ??= session.unwrap('P-256', Buffer.from(blob, 'base64'));
-      return Buffer.from(signVerified(session, 'P-256', attestationKey, compressed(publicKey), digest).rs, 'hex');
+      const { publicKey, blob } = ring.current.attestationKey;
+      attestationKey ??= held.current.unwrap('P-256', Buffer.from(blob, 'base64'));
+      return Buffer.from(signVerified(held.current, 'P-256', attestationKey, compressed(publicKey), digest).rs, 'hex');
     },
-    arm(startUpBlob) {
+    arm({ startUpBlob, keys }) {
       startUp = startUpBlob;
-      session.useMechanism(startUpBlob.wrapMechanism);
+      proven = new Set(keys.flatMap(({ id, proven: counts }) => (counts ? [id] : [])));
+      held.current.useMechanism(startUpBlob.wrapMechanism);
     },
+    tag: (integrityKeyId, message) => counted(integrityKeyId, held.integrityKeys).hmac(message),
     proveHealthy,
-    withUnwrapped(named, curve, blob, use) {
+    withUnwrapped({ named, masterKeyId, curve, blob }, use) {
+      const session = counted(masterKeyId, held.masterKeys);
       let key: Handle;
       try {
         key = session.unwrap(curve, blob);
       } catch (first) {
         if (!mayBlameBlob(first)) throw first;
         proveHealthy();
+        proveCanaryOf(masterKeyId, session);
         try {
           key = session.unwrap(curve, blob);
         } catch (second) {
@@ -152,7 +214,7 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ceremony, guard }: Wor
     },
     attempt(item) {
       try {
-        if (session.tainted) renew();
+        if (isTainted(held)) renew();
         return succeeded(once(item));
       } catch (error) {
         if (!isWornOut(error)) return failureOf(error);
@@ -164,14 +226,13 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ceremony, guard }: Wor
         return failureOf(error);
       }
     },
-    close: () => session.close(),
+    close: () => held.current.close(),
   };
 }
 
 /** 02‖x or 03‖x of 04‖x‖y (SEC 1 section 2.3.3). */
 function compressed(uncompressedHex: string): string {
-  const odd = (Number.parseInt(uncompressedHex.slice(-1), 16) & 1) === 1;
-  return `${odd ? '03' : '02'}${uncompressedHex.slice(2, 66)}`;
+  return publicKeyHex('P-256', Buffer.from(uncompressedHex, 'hex'));
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

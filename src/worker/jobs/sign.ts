@@ -12,7 +12,7 @@ import { ended, errorOutcome, type Job, type Step, stepWithoutKey } from './job.
 export interface SignDependencies {
   readonly keyStore: string;
   readonly capabilities: ReadonlySet<Capability>;
-  readonly keys: Pick<KeyStore, 'find'>;
+  readonly keys: Pick<KeyStore, 'find' | 'reread'>;
   readonly journal: Journal;
   readonly hsm: Pick<HsmCalls, 'sign'>;
   readonly database: Pick<DriverDatabase, 'persistently'>;
@@ -61,6 +61,9 @@ export function createSignJob(dependencies: SignDependencies): Job<LeasedSign, M
         }
       }
       for (const [id, step] of await signAll(hsm, ready)) steps.set(id, step);
+      // The row in memory may be from before a rotation, wrapped by a key that is gone: read it once more.
+      const again = await changedRows(keys, ready, steps);
+      for (const [id, step] of await signAll(hsm, again)) steps.set(id, step);
       await recordInvalid(journal, ready, steps);
       return requests.map((request) => steps.get(request.id) ?? missing(request.id));
     },
@@ -96,10 +99,33 @@ async function signAll(
   );
 }
 
+/** Of what did not open: the requests whose row is another one now than the one in memory. */
+async function changedRows(
+  keys: SignDependencies['keys'],
+  ready: readonly Ready[],
+  steps: ReadonlyMap<string, Step<MadeSignatures>>,
+): Promise<readonly Ready[]> {
+  const failed = ready.filter(({ request }) => {
+    const step = steps.get(request.id);
+    return step?.step === 'failed' && (step.failure.code === 'KEY_UNUSABLE' || step.failure.code === 'KEY_NOT_ON_SLOT');
+  });
+  if (failed.length === 0) return [];
+  const found = await keys.reread(failed.map(({ key }) => key.keyId));
+  return failed.flatMap((one) => {
+    const row = found.get(one.key.keyId);
+    return row?.found === 'key' && isRewrapped(one.key, row.key) ? [{ ...one, key: row.key }] : [];
+  });
+}
+
+function isRewrapped(before: WrappedKey, now: WrappedKey): boolean {
+  return now.masterKeyId !== before.masterKeyId || !now.blob.equals(before.blob);
+}
+
 function madeOf({ request, key, digests }: Ready, signatures: readonly Signature[]): MadeSignatures {
   const entry = {
     requestId: request.id,
     keyId: key.keyId,
+    masterKeyId: key.masterKeyId,
     payloadDigest: payloadDigest(key.keyId, digests),
     signatures,
   };
