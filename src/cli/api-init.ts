@@ -7,6 +7,7 @@ import type { Command } from './command.ts';
 export const command: Command = {
   name: 'api init',
   summary: 'create an organisation with a service account, and a client file to use it',
+  example: 'hsm-driver api init --config api.yaml --organisation "Example Bank" --client-file client.json',
   options: [
     { name: 'organisation', summary: 'name of the organisation', required: true, kind: 'text' },
     {

@@ -5,6 +5,7 @@ import type { Command } from './command.ts';
 export const command: Command = {
   name: 'api',
   summary: 'run one process of the signing API',
+  example: 'hsm-driver api --config api.yaml',
   options: [],
   async run({ config }) {
     const stop = new AbortController();

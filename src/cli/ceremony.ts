@@ -14,6 +14,7 @@ export async function runCeremony(
 export const command: Command = {
   name: 'ceremony',
   summary: 'make a key store’s keys on all its tokens and write the protocol file',
+  example: 'hsm-driver ceremony --config ceremony.yaml',
   options: [],
   run: ({ config }) => runCeremony(config),
 };

@@ -3,6 +3,8 @@ export interface Command {
   readonly name: string;
   /** One line for the list of commands. */
   readonly summary: string;
+  /** One call as a person would type it; --help shows it, and a test parses it. */
+  readonly example: string;
   /** Left out: --config FILE is required. */
   readonly config?: 'not needed';
   /** Options beside --config and --help. */

@@ -15,6 +15,7 @@ import { askNodeStatus } from './node-status.ts';
 export const command: Command = {
   name: 'doctor',
   summary: 'check everything from configuration to clock and HSM, and say what to mend, in order; changes nothing',
+  example: 'hsm-driver doctor --config node-1.yaml',
   options: [{ name: 'json', summary: 'print the findings as JSON', required: false, kind: 'switch' }],
   async run({ config, switches }) {
     const configuration = loadConfiguration(

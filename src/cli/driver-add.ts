@@ -16,6 +16,7 @@ import type { Command } from './command.ts';
 export const command: Command = {
   name: 'api driver add',
   summary: 'put a driver node on the list; with --authority, issue its certificate too',
+  example: 'hsm-driver api driver add --config api.yaml --node node-3 --key-store custody',
   options: [
     { name: 'node', summary: 'name of the node: the common name of its certificate', required: true, kind: 'text' },
     { name: 'key-store', summary: 'id of the key store that it serves', required: true, kind: 'text' },

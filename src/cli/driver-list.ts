@@ -7,6 +7,7 @@ import { table } from './table.ts';
 export const command: Command = {
   name: 'api driver list',
   summary: 'list the driver nodes that may ask for work, and those that were revoked',
+  example: 'hsm-driver api driver list --config api.yaml',
   options: [{ name: 'json', summary: 'print JSON', required: false, kind: 'switch' }],
   async run({ config, switches }) {
     await withApiDatabase(config, 'api driver', async (pool, configuration) => {

@@ -6,6 +6,7 @@ import type { Command } from './command.ts';
 export const command: Command = {
   name: 'api driver revoke',
   summary: 'refuse a driver node from now on: its connections are closed and its leases end',
+  example: 'hsm-driver api driver revoke --config api.yaml --node node-3',
   options: [{ name: 'node', summary: 'name of the node', required: true, kind: 'text' }],
   async run({ config, text }) {
     const name = text.get('node') ?? '';

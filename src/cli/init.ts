@@ -8,6 +8,7 @@ import type { Command } from './command.ts';
 export const command: Command = {
   name: 'init',
   summary: 'create an organisation for a public key that is there already; see also api init',
+  example: 'hsm-driver init --config api.yaml --organisation "Example Bank" --credential-public-key credential.pem',
   options: [
     { name: 'organisation', summary: 'name of the organisation', required: true, kind: 'text' },
     {

@@ -12,6 +12,7 @@ import type { Command } from './command.ts';
 export const command: Command = {
   name: 'migrate',
   summary: 'bring the database of a driver or API configuration to this version’s schema',
+  example: 'hsm-driver migrate --config node-1.yaml',
   options: [],
   async run({ config }) {
     const purpose = kindOf(config);

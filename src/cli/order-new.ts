@@ -14,6 +14,8 @@ export const command: Command = {
   name: 'order new',
   summary: 'write an order for operators to sign',
   config: 'not needed',
+  example:
+    'hsm-driver order new --key-store custody --kind pin-clear --subject hsm-1 --reason "wrong PIN file, mended" --out order.json',
   options: [
     { name: 'key-store', summary: 'id of the key store', required: true, kind: 'text' },
     { name: 'kind', summary: `one of ${Object.keys(orderKinds).join(', ')}`, required: true, kind: 'text' },

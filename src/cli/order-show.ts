@@ -7,6 +7,7 @@ export const command: Command = {
   name: 'order show',
   summary: 'show what an order says and who signed it, without checking anything',
   config: 'not needed',
+  example: 'hsm-driver order show --order order.json',
   options: [{ name: 'order', summary: 'the order’s file', required: true, kind: 'text' }],
   run: async ({ text }) =>
     void process.stdout.write(`${orderLines(readOrderFile(text.get('order') ?? '')).join('\n')}\n`),

@@ -8,6 +8,7 @@ export const command: Command = {
   name: 'order sign',
   summary: 'show an order and, with --yes, add an operator’s signature to the file',
   config: 'not needed',
+  example: 'hsm-driver order sign --order order.json --operator alice --private-key alice.pem --yes',
   options: [
     { name: 'order', summary: 'the order’s file', required: true, kind: 'text' },
     { name: 'operator', summary: 'the operator’s name in the configurations', required: true, kind: 'text' },

@@ -16,6 +16,7 @@ const anyConfiguration = z.discriminatedUnion('kind', [driverConfiguration, apiC
 export const command: Command = {
   name: 'order verify',
   summary: 'check an order’s signatures and time against the operators of a configuration',
+  example: 'hsm-driver order verify --config node-1.yaml --order order.json',
   options: [{ name: 'order', summary: 'the order’s file', required: true, kind: 'text' }],
   async run({ config, text }) {
     const configuration = loadConfiguration(config, anyConfiguration);

@@ -23,6 +23,7 @@ import { orderOption } from './order-option.ts';
 export const command: Command = {
   name: 'pin clear',
   summary: 'allow one more try of a slot’s PIN after it was refused',
+  example: 'hsm-driver pin clear --config node-1.yaml --slot hsm-1 --yes',
   options: [
     { name: 'slot', summary: 'name of the slot in the configuration', required: true, kind: 'text' },
     {

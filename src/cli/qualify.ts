@@ -13,6 +13,7 @@ import type { Command } from './command.ts';
 export const command: Command = {
   name: 'qualify',
   summary: 'prove what the HSMs of a driver or ceremony configuration can do, and report it',
+  example: 'hsm-driver qualify --config node-1.yaml --json > report.json',
   options: [
     { name: 'slot', summary: 'only this slot', required: false, kind: 'text' },
     { name: 'json', summary: 'print the report as JSON', required: false, kind: 'switch' },

@@ -10,6 +10,7 @@ const largestLimit = 10_000;
 export const command: Command = {
   name: 'api requests failed',
   summary: 'list the requests that failed for good, with their reasons, the newest first',
+  example: 'hsm-driver api requests failed --config api.yaml --limit 20',
   options: [
     { name: 'limit', summary: `how many at most; usually ${usualLimit}`, required: false, kind: 'text' },
     { name: 'json', summary: 'print JSON', required: false, kind: 'switch' },

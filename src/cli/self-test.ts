@@ -7,6 +7,7 @@ import type { Command } from './command.ts';
 export const command: Command = {
   name: 'self-test',
   summary: 'have one signature made on each curve, as an application does, and verify it; --config is a client file',
+  example: 'hsm-driver self-test --config client.json',
   options: [{ name: 'json', summary: 'print what was made as JSON', required: false, kind: 'switch' }],
   async run({ config, switches }) {
     const application = openApplication(readClientFile(config));

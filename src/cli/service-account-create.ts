@@ -10,6 +10,7 @@ import { chooseOrganisation, organisationOption } from './organisation-option.ts
 export const command: Command = {
   name: 'api service-account create',
   summary: 'create a service account, and a client file to use it',
+  example: 'hsm-driver api service-account create --config api.yaml --name backend --client-file backend.json',
   options: [
     { name: 'name', summary: 'name of the account', required: true, kind: 'text' },
     { name: 'client-file', summary: 'file to make, mode 0600', required: true, kind: 'text' },

@@ -7,6 +7,7 @@ import { chooseOrganisation, organisationOption } from './organisation-option.ts
 export const command: Command = {
   name: 'api service-account disable',
   summary: 'refuse a service account’s calls from now on',
+  example: 'hsm-driver api service-account disable --config api.yaml --id us-abcde-fghij-klmnopqrstuvwxyz',
   options: [{ name: 'id', summary: 'id of the account (us-…)', required: true, kind: 'text' }, organisationOption],
   async run({ config, text }) {
     const id = text.get('id') ?? '';

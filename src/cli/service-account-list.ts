@@ -8,6 +8,7 @@ import { table } from './table.ts';
 export const command: Command = {
   name: 'api service-account list',
   summary: 'list the service accounts of an organisation',
+  example: 'hsm-driver api service-account list --config api.yaml --json',
   options: [organisationOption, { name: 'json', summary: 'print JSON', required: false, kind: 'switch' }],
   async run({ config, text, switches }) {
     await withApiDatabase(config, 'api service-account', async (pool) => {

@@ -13,6 +13,7 @@ const againMs = 1_000;
 export const command: Command = {
   name: 'status',
   summary: 'show a running node: its slots, its cluster, what is wrong; exit code 0 when a slot is ready',
+  example: 'hsm-driver status --config node-1.yaml --watch',
   options: [
     { name: 'json', summary: 'print everything that the node knows, as JSON', required: false, kind: 'switch' },
     { name: 'watch', summary: 'show it again every second, until Ctrl-C', required: false, kind: 'switch' },
