@@ -29,7 +29,8 @@ export interface WorkerReport {
   /** From the application’s request to the lease, as the API tells it. */
   readonly inQueue: Readonly<Record<string, Histogram>>;
   readonly inHsm: Readonly<Record<string, Histogram>>;
-  readonly threads: { readonly total: number; readonly busy: number };
+  /** `pkcs11CpuMs`: CPU time inside native calls since the worker’s start, where it is measured. */
+  readonly threads: { readonly total: number; readonly busy: number; readonly pkcs11CpuMs?: number };
   /** Requests held, outcomes not acknowledged included. */
   readonly held: number;
   readonly api: 'reached' | 'lost';

@@ -135,7 +135,11 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   pulse.report(() => ({
     ...outside(),
     ...work.facts(),
-    threads: { ...threads, busy: hsm.busyThreads() },
+    threads: {
+      ...threads,
+      busy: hsm.busyThreads(),
+      ...(slot.measureCpu ? { pkcs11CpuMs: hsm.pkcs11CpuMs() } : {}),
+    },
     slot: opened,
   }));
   log.info(

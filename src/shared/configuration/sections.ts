@@ -134,6 +134,12 @@ export const slot = token.extend({
     .describe(
       'A slot without work for this long makes one call on each session, so that a link that was dropped is noticed before a request needs it. Below the idle limit of HSMs and firewalls (minutes)',
     ),
+  measureCpu: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Measure the CPU time inside PKCS#11 calls, for benchmarks: `threads.pkcs11CpuMs` in /status. Costs some microseconds a call',
+    ),
   pinGuardGroup: z
     .string()
     .min(1)

@@ -2,6 +2,7 @@ import { CodedError } from '../../shared/errors.ts';
 import { integrityKeysOf, type KeyRing, masterKeysOf } from '../../shared/key-ring.ts';
 import { type Capability, capability, type RequestKind } from '../../shared/keys.ts';
 import { tagMessage, type WrappedKey } from '../wrapped-key.ts';
+import { type CallCells, cpuMs, oldestCallMs } from './call-clock.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { failureOf } from './failure.ts';
 import type { GeneratedKey, GenerateKeyJob, HsmResult, KeyProof, SignAnswer, SignJob } from './jobs.ts';
@@ -30,6 +31,8 @@ export interface Hsm {
   probe(): Promise<HsmResult<undefined>>;
   /** How long the native call that has lasted longest has lasted; 0 when none is in flight. */
   oldestCallMs(): number;
+  /** CPU time inside native calls so far; 0 where it is not measured. */
+  pkcs11CpuMs(): number;
   /** Session threads that have something to do. */
   busyThreads(): number;
   /** Waits for what is at work, closes the sessions, ends the threads; by force after two seconds. */
@@ -42,7 +45,7 @@ export function createHsm(
   { flags: _, ...token }: TokenInfo,
   proof: Proof,
   threads: readonly ThreadHandle[],
-  oldestCallMs: () => number,
+  calls: CallCells,
   ring: KeyRing,
 ): Hsm {
   const dispatcher = new Dispatcher(threads);
@@ -93,7 +96,8 @@ export function createHsm(
     capabilities: proof.capabilities,
     probeTable: proof.probeTable,
     keys: proof.keys,
-    oldestCallMs,
+    oldestCallMs: () => oldestCallMs(calls),
+    pkcs11CpuMs: () => cpuMs(calls),
     busyThreads: () => threads.filter((thread) => thread.alive && thread.inFlight > 0).length,
 
     generateKeys: (jobs) =>

@@ -1,8 +1,9 @@
 import { timingSafeEqual } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
+import { createCallClock } from './call-clock.ts';
 import { codedError } from './failure.ts';
 import { generateKey } from './generate-key.ts';
-import { type CallClock, type Cryptoki, loadModule } from './module.ts';
+import { type Cryptoki, loadModule } from './module.ts';
 import { proveAtWork, proveSlot } from './probe.ts';
 import { signWithKey } from './sign.ts';
 import {
@@ -24,12 +25,9 @@ import { openWorkbench, type StartUpBlob, type Workbench } from './workbench.ts'
 
 if (parentPort === null) throw new Error('session-thread runs as a worker_thread only');
 const port = parentPort;
-const { slot, ring, guard, clocks, index } = workerData as ThreadData;
+const { slot, ring, guard, calls, index } = workerData as ThreadData;
 
-const clock: CallClock = {
-  enter: () => void Atomics.store(clocks, index, process.hrtime.bigint()),
-  leave: () => void Atomics.store(clocks, index, 0n),
-};
+const clock = createCallClock(calls, index, slot.measureCpu);
 
 let library: Cryptoki | undefined;
 let bench: Workbench | undefined;

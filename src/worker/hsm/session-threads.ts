@@ -3,6 +3,7 @@ import type { SlotConfiguration } from '../../shared/configuration/sections.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { KeyRing } from '../../shared/key-ring.ts';
 import type { Log } from '../../shared/log.ts';
+import { createCallCells, oldestCallMs } from './call-clock.ts';
 import { createHsm, type Hsm } from './hsm.ts';
 import { admitLogin, createLoginGuard, type FirstLogin, loginOutcome } from './login-guard.ts';
 import type { TokenInfo } from './module.ts';
@@ -33,10 +34,9 @@ export async function openHsm(options: HsmOptions): Promise<Hsm> {
   // On this thread the assignment reaches the C library's environment, where the module's getenv() looks.
   Object.assign(process.env, slot.environment);
 
-  const clocks = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT * slot.sessions));
-  const oldestCallMs = (): number => oldest(clocks);
-  options.watch?.(oldestCallMs);
-  const data: Omit<ThreadData, 'index'> = { slot, ring, guard: createLoginGuard(), clocks };
+  const calls = createCallCells(slot.sessions);
+  options.watch?.(() => oldestCallMs(calls));
+  const data: Omit<ThreadData, 'index'> = { slot, ring, guard: createLoginGuard(), calls };
   const threads: ThreadHandle[] = [];
   try {
     const token = await openSessions(data, threads, options);
@@ -49,7 +49,7 @@ export async function openHsm(options: HsmOptions): Promise<Hsm> {
     for (const key of proof.keys) {
       if (!key.proven) log.warn({ key: key.id, cause: key.why }, 'slot lacks a further key; it cannot serve its rows');
     }
-    return createHsm(token, proof, threads, oldestCallMs, ring);
+    return createHsm(token, proof, threads, calls, ring);
   } catch (error) {
     await endByForce(threads);
     throw error;
@@ -108,13 +108,3 @@ async function openFirst({ slot, guard }: Omit<ThreadData, 'index'>, thread: Thr
 }
 
 const startedTogether = 4;
-
-/** Milliseconds since the earliest call in flight began. */
-function oldest(clocks: BigInt64Array): number {
-  let earliest = 0n;
-  for (let index = 0; index < clocks.length; index += 1) {
-    const began = Atomics.load(clocks, index);
-    if (began !== 0n && (earliest === 0n || began < earliest)) earliest = began;
-  }
-  return earliest === 0n ? 0 : Math.max(0, Number(process.hrtime.bigint() - earliest) / 1e6);
-}

@@ -2,6 +2,7 @@ import type { SlotConfiguration } from '../../shared/configuration/sections.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import type { KeyRing } from '../../shared/key-ring.ts';
 import type { KeyType } from '../../shared/keys.ts';
+import type { CallCells } from './call-clock.ts';
 import type { GeneratedKey, GenerateKeyJob, HsmResult, SignAnswer } from './jobs.ts';
 import type { LoginGuard } from './login-guard.ts';
 import type { TokenInfo } from './module.ts';
@@ -18,8 +19,8 @@ export interface ThreadData {
   readonly slot: SlotConfiguration;
   readonly ring: KeyRing;
   readonly guard: LoginGuard;
-  /** One cell per thread: when its native call began (process.hrtime), 0 between calls. */
-  readonly clocks: BigInt64Array<SharedArrayBuffer>;
+  readonly calls: CallCells;
+  /** This thread's cell. */
   readonly index: number;
 }
 

@@ -1,0 +1,101 @@
+import { parseArgs } from 'node:util';
+import { type SectionName, sectionNames } from './sections/names.ts';
+
+/** How long and how often everything is measured. */
+export interface Plan {
+  readonly sections: readonly SectionName[];
+  readonly rounds: number;
+  /** Of the raw loop, and of everything else, in one round. */
+  readonly rawMs: number;
+  readonly blockMs: number;
+  /** Keys of each curve that strictly stateless requests are spread over: more than are ever on their way at once. */
+  readonly keys: number;
+  readonly inFlight: number;
+  /** Rows that are put into both databases to see what their size costs. */
+  readonly syntheticKeys: number;
+  readonly syntheticJournalRows: number;
+  readonly soakMs: number;
+  readonly directory: string | undefined;
+  readonly json: string | undefined;
+  readonly compare: string | undefined;
+}
+
+const lengths = {
+  smoke: {
+    rounds: 1,
+    rawMs: 100,
+    blockMs: 300,
+    keys: 40,
+    inFlight: 16,
+    syntheticKeys: 1_000,
+    syntheticJournalRows: 1_000,
+  },
+  quick: {
+    rounds: 3,
+    rawMs: 700,
+    blockMs: 1_000,
+    keys: 400,
+    inFlight: 96,
+    syntheticKeys: 50_000,
+    syntheticJournalRows: 50_000,
+  },
+  full: {
+    rounds: 7,
+    rawMs: 2_000,
+    blockMs: 3_000,
+    keys: 1_000,
+    inFlight: 96,
+    syntheticKeys: 1_000_000,
+    syntheticJournalRows: 2_000_000,
+  },
+} as const;
+
+/** The sections that a run has when none is named. */
+const usual: Readonly<Record<keyof typeof lengths, readonly SectionName[]>> = {
+  smoke: ['raw', 'system'],
+  quick: sectionNames,
+  full: sectionNames,
+};
+
+/** @throws TypeError for an argument that there is not. */
+export function readPlan(args: readonly string[]): Plan {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: 'boolean', default: false },
+      smoke: { type: 'boolean', default: false },
+      soak: { type: 'boolean', default: false },
+      minutes: { type: 'string', default: '60' },
+      only: { type: 'string', multiple: true, default: [] },
+      rounds: { type: 'string' },
+      directory: { type: 'string' },
+      json: { type: 'string' },
+      compare: { type: 'string' },
+    },
+  });
+  const length = values.smoke ? 'smoke' : values.quick ? 'quick' : 'full';
+  const named = values.only.flatMap((text) => text.split(',')).map(sectionName);
+  const sections = named.length > 0 ? named : usual[length];
+  const rounds = values.rounds === undefined ? lengths[length].rounds : positive(values.rounds, 'rounds');
+  return {
+    ...lengths[length],
+    sections,
+    rounds,
+    soakMs: positive(values.minutes, 'minutes') * 60_000,
+    directory: values.directory,
+    json: values.json,
+    compare: values.compare,
+  };
+}
+
+function sectionName(text: string): SectionName {
+  const found = sectionNames.find((name) => name === text);
+  if (found === undefined) throw new TypeError(`there is no section ${text}; there are ${sectionNames.join(', ')}`);
+  return found;
+}
+
+function positive(text: string, name: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new TypeError(`--${name} must be a number above 0`);
+  return value;
+}
