@@ -1,5 +1,6 @@
 import pg from 'pg';
 import t, { type Test } from 'tap';
+import { chainFaults, readChain } from './support/audit-chain.ts';
 import { makeCertificates } from './support/certificates.ts';
 import { openTestDatabases } from './support/database.ts';
 import { openScriptedApi } from './support/scripted-api.ts';
@@ -169,7 +170,7 @@ t.test('a commit whose answer got lost is found again, and its signature is the 
   api.offer(offer);
   await until('the insert', async () => {
     const { rows } = await admin.query(
-      "select 1 from pg_stat_activity where state = 'active' and query like 'insert into journal%'",
+      "select 1 from pg_stat_activity where state = 'active' and query like 'with told as (insert%into journal%'",
     );
     return rows.length === 1;
   });
@@ -182,6 +183,9 @@ t.test('a commit whose answer got lost is found again, and its signature is the 
   t.equal(rows[0].signatures[0].toString('hex'), told?.kind === 'Signatures' && told.signatures[0]?.rs);
   const discarded = await admin.query('select 1 from discarded_signature where request_id = $1', [offer.id]);
   t.equal(discarded.rows.length, 0, 'the row that conflicts is our own');
+  const entries = await readChain(admin, worker.instance);
+  t.strictSame(chainFaults(entries), [], 'the audit chain has no fork');
+  t.equal(entries.filter(({ event }) => event.kind === 'signed').length, 1, 'and tells of it once');
   t.equal(said(worker, 'database lost; polling stops until it answers'), 1);
   await worker.stop();
 });

@@ -6,6 +6,8 @@ import { createPool } from '../../src/shared/database/pool.ts';
 import { readKeyRing } from '../../src/shared/key-ring.ts';
 import { createLog } from '../../src/shared/log.ts';
 import { createReleasers } from '../../src/shared/releasers.ts';
+import { version } from '../../src/shared/version.ts';
+import { createWorkerChain } from '../../src/worker/audit/worker-chain.ts';
 import { createDriverDatabase } from '../../src/worker/database.ts';
 import { type Hsm, openHsm } from '../../src/worker/hsm/session-threads.ts';
 import { createSlotState } from '../../src/worker/slot-state.ts';
@@ -41,9 +43,12 @@ async function open(configFile: string): Promise<void> {
   });
   const state = createSlotState(log);
   state.to('probing');
+  const instance = randomUUID();
+  const stamp = { version: version(), token: hsm.token.serial };
   startWork({
     keyStore,
-    writer: { slot: slot.name, instance: randomUUID() },
+    writer: { slot: slot.name, instance },
+    audit: createWorkerChain(database, instance, { keyStore }, stamp),
     threads: slot.sessions,
     keepAliveMs: slot.keepAliveMs,
     masterKeyId: ring.current.masterKey.id,

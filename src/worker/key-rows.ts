@@ -1,3 +1,5 @@
+import type { AuditRows } from '../shared/audit/chain.ts';
+import { auditParameters, insertEntriesText } from '../shared/audit/insert-entries.ts';
 import type { KeyType } from '../shared/keys.ts';
 import type { DriverDatabase, Statement } from './database.ts';
 import type { WrappedKey } from './wrapped-key.ts';
@@ -58,7 +60,8 @@ export async function selectKeysByRequestId(
 /** Allowed kinds travel joined by commas: an array of arrays cannot be unnested row by row. */
 const insert: Statement = {
   name: 'worker_insert_keys',
-  text: `insert into wrapped_key (${columns})
+  text: `with told as (${insertEntriesText(17)})
+    insert into wrapped_key (${columns})
     select key_id, request_id, key_store, organisation, scheme, curve, public_key, blob, wrap_algorithm, wrap_mechanism,
       master_key_id, integrity_key_id, string_to_array(allowed_kinds, ','), status, tag, attestation
     from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bytea[], $9::text[],
@@ -70,11 +73,15 @@ const insert: Statement = {
 };
 
 /**
- * One statement, rows in the order of their request ids, so that two nodes with the same requests wait for each other
- * instead of dead-locking. A row whose request or key id exists is left out.
+ * One statement with the keys' audit entries, rows in the order of their request ids, so that two nodes with the same
+ * requests wait for each other instead of dead-locking. A row whose request or key id exists is left out.
  * @returns the request ids that were inserted; committed durably.
  */
-export async function insertKeys(database: DriverDatabase, keys: readonly StoredKey[]): Promise<Set<string>> {
+export async function insertKeys(
+  database: Pick<DriverDatabase, 'query'>,
+  keys: readonly StoredKey[],
+  audit: AuditRows,
+): Promise<Set<string>> {
   const sorted = keys.toSorted((a, b) => (a.key.requestId < b.key.requestId ? -1 : 1));
   const column = <Value>(value: (stored: StoredKey) => Value): Value[] => sorted.map(value);
   const rows = await database.query<{ request_id: string }>(insert, [
@@ -94,6 +101,7 @@ export async function insertKeys(database: DriverDatabase, keys: readonly Stored
     column(({ key }) => key.status),
     column(({ key }) => asBuffer(key.tag)),
     column(({ attestation }) => Buffer.from(attestation, 'base64url')),
+    ...auditParameters(audit),
   ]);
   return new Set(rows.map((row) => row.request_id));
 }

@@ -1,3 +1,5 @@
+import type { AuditChain } from '../shared/audit/chain.ts';
+import type { KeyDiscarded, KeyGenerated } from '../shared/audit/event.ts';
 import type { Log } from '../shared/log.ts';
 import type { DriverDatabase } from './database.ts';
 import type { HsmFailure, HsmResult } from './hsm/jobs.ts';
@@ -16,8 +18,14 @@ export interface KeyStore {
   reread(keyIds: readonly string[]): Promise<ReadonlyMap<string, FoundKey>>;
   /** What these GenerateKey requests made before, by request id. */
   findMade(requestIds: readonly string[]): Promise<ReadonlyMap<string, FoundKey>>;
-  /** Stores new keys durably. @returns the request ids whose row is ours; for the others a row was there before. */
+  /**
+   * Stores new keys durably; repeats until it is done.
+   * @returns the request ids whose row is ours; for the others a row was there before, perhaps our own from a commit whose
+   * answer got lost.
+   */
   add(keys: readonly StoredKey[]): Promise<ReadonlySet<string>>;
+  /** Records keys that were made and never stored. */
+  discard(keys: readonly StoredKey[]): Promise<void>;
 }
 
 export type FoundKey =
@@ -29,6 +37,7 @@ export type FoundKey =
 
 export interface KeyStoreParts {
   readonly database: DriverDatabase;
+  readonly audit: AuditChain;
   readonly checkTags: (keys: readonly WrappedKey[]) => Promise<readonly HsmResult<boolean>[]>;
   readonly count: Count;
   readonly log: Log;
@@ -40,7 +49,7 @@ const toldKeys = 1_000;
 /** About 600 bytes each. */
 const memoryRows = 20_000;
 
-export function createKeyStore({ database, checkTags, count, log }: KeyStoreParts): KeyStore {
+export function createKeyStore({ database, audit, checkTags, count, log }: KeyStoreParts): KeyStore {
   // A Map keeps the order of insertion: the first is the one used longest ago.
   const memory = new Map<string, StoredKey>();
   const told = new Set<string>();
@@ -105,10 +114,21 @@ export function createKeyStore({ database, checkTags, count, log }: KeyStorePart
       return new Map((await checked(rows)).map((result, at) => [(rows[at] as StoredKey).key.requestId, result]));
     },
     async add(keys) {
-      const ours = await insertKeys(database, keys);
+      if (keys.length === 0) return new Set();
+      const ours = await audit.record(keys.map(generated), (rows) => insertKeys(database, keys, rows));
       count('keys_stored', ours.size);
       for (const stored of keys) if (ours.has(stored.key.requestId)) remember(stored);
       return ours;
     },
+    discard: (keys) => audit.append(...keys.map(discarded)),
   };
+}
+
+function generated({ key }: StoredKey): KeyGenerated {
+  const { requestId, keyId, organisation, type, publicKey, masterKeyId } = key;
+  return { kind: 'key-generated', requestId, keyId, organisation, type, publicKey, masterKeyId };
+}
+
+function discarded({ key: { requestId, keyId, publicKey } }: StoredKey): KeyDiscarded {
+  return { kind: 'key-discarded', requestId, keyId, publicKey, reason: 'another row was there before' };
 }

@@ -9,8 +9,10 @@ import { workerEnvironment } from '../shared/ipc.ts';
 import { readKeyRing } from '../shared/key-ring.ts';
 import { createLog, type Log } from '../shared/log.ts';
 import { createReleasers, type Releasers } from '../shared/releasers.ts';
+import { version } from '../shared/version.ts';
 import { createApiClient } from './api-client.ts';
 import { createApiTransport } from './api-transport.ts';
+import { createWorkerChain } from './audit/worker-chain.ts';
 import { createDriverDatabase } from './database.ts';
 import { type Ending, leave, listenForEnd } from './ending.ts';
 import { openHsm } from './hsm/session-threads.ts';
@@ -109,6 +111,10 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   const { capabilities, token } = hsm;
   const api = createApiClient(transport, { instance, slot: slot.name, capabilities: [...capabilities] });
   const writer = { slot: slot.name, instance };
+  const origin = { keyStore, node, slot: slot.name, masterKeyId: masterKey.id };
+  const audit = createWorkerChain(database, instance, origin, { version: version(), token: token.serial });
+  // Nobody waits for its first entry: whatever is written later is written after it.
+  audit.append().catch((error: Error) => log.warn({ cause: error.message }, 'audit chain not opened'));
   const fail = async (error: CodedError): Promise<void> => {
     // Before anything else: no other process must try it again.
     if (error.code === 'PIN_REFUSED') await pins.refusedLater(error.detail);
@@ -125,6 +131,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
     hsm,
     api,
     database,
+    audit,
     state,
     fail,
     releasers,

@@ -1,3 +1,4 @@
+import type { AuditChain } from '../shared/audit/chain.ts';
 import type { CodedError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
 import type { Releasers } from '../shared/releasers.ts';
@@ -29,6 +30,7 @@ export interface WorkParts {
   readonly hsm: Pick<Hsm, 'capabilities' | 'generateKeys' | 'sign' | 'checkTags' | 'probe'>;
   readonly api: ApiClient;
   readonly database: DriverDatabase;
+  readonly audit: AuditChain;
   readonly state: SlotState;
   readonly keepAliveMs: number;
   /** The current keys. */
@@ -59,15 +61,15 @@ export type WorkFacts = Pick<
  * inside the HSM finishes and is journaled and reported, everything else is given back.
  */
 export function startWork(parts: WorkParts): Working {
-  const { keyStore, threads, api, database, state, fail, releasers, log } = parts;
+  const { keyStore, threads, api, database, audit, state, fail, releasers, log } = parts;
   const metrics = createMetrics();
   const { count } = metrics;
   let leasedOnce = false;
   const holdings = new Holdings();
   const hsm = answeringCalls(parts.hsm, metrics.observe);
   const capabilities = new Set(parts.hsm.capabilities);
-  const keys = createKeyStore({ database, checkTags: hsm.checkTags, count, log });
-  const journal = createJournal(database, parts.writer, count);
+  const keys = createKeyStore({ database, audit, checkTags: hsm.checkTags, count, log });
+  const journal = createJournal(database, audit, parts.writer, count);
 
   releasers.add('what is held', () => api.lease({ max: 0, holding: [], waitMs: 0 }), 500);
   const reporter = createOutcomeReporter({

@@ -8,6 +8,7 @@ import { createLog } from '../../src/shared/log.ts';
 import { createReleasers } from '../../src/shared/releasers.ts';
 import { createApiClient } from '../../src/worker/api-client.ts';
 import { createApiTransport } from '../../src/worker/api-transport.ts';
+import { createWorkerChain } from '../../src/worker/audit/worker-chain.ts';
 import { createDriverDatabase } from '../../src/worker/database.ts';
 import { createSlotState } from '../../src/worker/slot-state.ts';
 import { startWork, type WorkFacts, type Working } from '../../src/worker/start-work.ts';
@@ -85,6 +86,9 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
       return releasers.release();
     },
   };
+  const database = createDriverDatabase(pool, configuration, log);
+  const origin = { keyStore, node, slot: `slot-${node}`, masterKeyId: 'mk-test' };
+  const audit = createWorkerChain(database, instance, origin, { version: 'test', token: 'serial-test' });
   worker.work = startWork({
     keyStore,
     writer: { slot: `slot-${node}`, instance },
@@ -95,7 +99,8 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
     onDeviceFault: (error) => void worker.told.push(error),
     hsm,
     api: createApiClient(transport, { instance, slot: `slot-${node}`, capabilities: [...hsm.capabilities] }),
-    database: createDriverDatabase(pool, configuration, log),
+    database,
+    audit,
     state,
     fail: (error) => {
       worker.fault ??= error;

@@ -9,7 +9,7 @@ import { type Ending, ended, errorOutcome, type Job, type Step, stepWithoutKey }
 export interface GenerateKeyDependencies {
   readonly keyStore: string;
   readonly capabilities: ReadonlySet<Capability>;
-  readonly keys: Pick<KeyStore, 'findMade' | 'add'>;
+  readonly keys: Pick<KeyStore, 'findMade' | 'add' | 'discard'>;
   readonly hsm: Pick<HsmCalls, 'generateKeys'>;
   readonly database: Pick<DriverDatabase, 'persistently'>;
 }
@@ -53,13 +53,15 @@ export function createGenerateKeyJob(dependencies: GenerateKeyDependencies): Job
     });
   }
 
-  async function keepOnce(made: readonly MadeKey[]): Promise<readonly Ending[]> {
-    const ours = await keys.add(made.map(({ stored }) => stored));
-    const others = made.filter(({ request }) => !ours.has(request.id)).map(({ request }) => request.id);
-    const stored = others.length === 0 ? new Map<string, FoundKey>() : await keys.findMade(others);
+  /** Each request's ending from the row that stands; a key that was made in vain is recorded. */
+  async function settle(made: readonly MadeKey[], ours: ReadonlySet<string>): Promise<readonly Ending[]> {
+    const others = made.filter(({ request }) => !ours.has(request.id));
+    const ids = others.map(({ request }) => request.id);
+    const rows = ids.length === 0 ? new Map<string, FoundKey>() : await database.persistently(() => keys.findMade(ids));
+    await keys.discard(others.filter((one) => isInVain(one, rows.get(one.request.id))).map(({ stored }) => stored));
     return made.map((one): Ending => {
       if (ours.has(one.request.id)) return success(one.stored);
-      const found = stored.get(one.request.id);
+      const found = rows.get(one.request.id);
       // No row with our request id: what stood in the way is another request's row for this key id.
       if (found === undefined) return conflict(one.request);
       const step = before(one.request, found);
@@ -85,9 +87,14 @@ export function createGenerateKeyJob(dependencies: GenerateKeyDependencies): Job
     },
 
     async keep(made) {
-      return await database.persistently(() => keepOnce(made));
+      return await settle(made, await keys.add(made.map(({ stored }) => stored)));
     },
   };
+}
+
+/** Another row stands in the way. It may also be our own, from a commit whose answer got lost. */
+function isInVain({ stored }: MadeKey, found: FoundKey | undefined): boolean {
+  return found === undefined || (found.found === 'key' && found.key.publicKey !== stored.key.publicKey);
 }
 
 function success({ key, attestation }: StoredKey): OutcomeResult {

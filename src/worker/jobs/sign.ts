@@ -64,13 +64,16 @@ export function createSignJob(dependencies: SignDependencies): Job<LeasedSign, M
       // The row in memory may be from before a rotation, wrapped by a key that is gone: read it once more.
       const again = await changedRows(keys, ready, steps);
       for (const [id, step] of await signAll(hsm, again)) steps.set(id, step);
-      await recordInvalid(journal, ready, steps);
+      recordInvalid(journal, ready, steps);
       return requests.map((request) => steps.get(request.id) ?? missing(request.id));
     },
 
-    /** Repeated as a whole when the database is lost under it: whether a commit took place is then seen by its row. */
+    /** The journal repeats what a lost database left unknown: whether a commit took place is then seen by its row. */
     async keep(made) {
-      return await database.persistently(() => keepOnce(journal, made));
+      const ours = await journal.add(made.map(({ entry }) => entry));
+      const others = made.filter(({ entry }) => !ours.has(entry.requestId)).map(({ entry }) => entry.requestId);
+      const stored = await database.persistently(() => journal.find(others));
+      return await settle(journal, made, ours, stored);
     },
   };
 }
@@ -132,10 +135,14 @@ function madeOf({ request, key, digests }: Ready, signatures: readonly Signature
   return { key, digests, entry };
 }
 
-async function keepOnce(journal: Journal, made: readonly MadeSignatures[]): Promise<readonly OutcomeResult[]> {
-  const ours = await journal.add(made.map(({ entry }) => entry));
+/** Each request's outcome from the row that stands; what was made in vain is recorded. */
+async function settle(
+  journal: Journal,
+  made: readonly MadeSignatures[],
+  ours: ReadonlySet<string>,
+  stored: ReadonlyMap<string, JournalEntry>,
+): Promise<readonly OutcomeResult[]> {
   const others = made.filter(({ entry }) => !ours.has(entry.requestId));
-  const stored = await journal.find(others.map(({ entry }) => entry.requestId));
   const before = (one: MadeSignatures): JournalEntry => stored.get(one.entry.requestId) ?? missing(one.entry.requestId);
   const sameRequest = (one: MadeSignatures): boolean => before(one).payloadDigest.equals(one.entry.payloadDigest);
   const different = others.filter((one) => !sameSignatures(before(one).signatures, one.entry.signatures));
@@ -170,21 +177,22 @@ function sameSignatures(a: readonly Signature[], b: readonly Signature[]): boole
 }
 
 /** Signatures that the session thread found wrong were thrown away there; that they were made is recorded here. */
-async function recordInvalid(
+function recordInvalid(
   journal: Journal,
   ready: readonly Ready[],
   steps: ReadonlyMap<string, Step<MadeSignatures>>,
-): Promise<void> {
+): void {
   const wrong = ready.filter(({ request }) => {
     const step = steps.get(request.id);
     return step?.step === 'failed' && step.failure.code === 'SIGNATURE_INVALID';
   });
   const entries = wrong.map(({ request, key, digests }) => ({
     requestId: request.id,
+    keyId: key.keyId,
     payloadDigest: payloadDigest(key.keyId, digests),
   }));
-  // A record for people, not a part of the answer: without it the request ends all the same.
-  await journal.discard(entries, 'did not verify').catch(() => {});
+  // A record for people, not a part of the answer: the request does not wait for it.
+  void journal.discard(entries, 'did not verify').catch(() => {});
 }
 
 /** What can be said without the key. */

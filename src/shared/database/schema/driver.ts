@@ -3,10 +3,11 @@ import { keysAndJournal } from './driver/1-keys-and-journal.ts';
 import { pinAttempts } from './driver/2-pin-attempts.ts';
 import { nodesAndLeader } from './driver/3-nodes-and-leader.ts';
 import { usedOrders } from './driver/4-used-orders.ts';
+import { auditLog } from './driver/5-audit-log.ts';
 
 /** The driver database: wrapped keys, the journal, what is known of PINs. One per key store, shared by all its nodes. */
 export const driverSchema: Schema = {
   purpose: 'driver',
-  oldest: 2,
-  migrations: [keysAndJournal, pinAttempts, nodesAndLeader, usedOrders],
+  oldest: 5,
+  migrations: [keysAndJournal, pinAttempts, nodesAndLeader, usedOrders, auditLog],
 };
