@@ -15,6 +15,16 @@ export interface Histogram {
   readonly sumSeconds: number;
 }
 
+/** What a worker holds callers' authorisations to, as it stands. */
+export interface PolicyReport {
+  readonly mode: 'off' | 'report' | 'enforce';
+  readonly kinds?: readonly string[];
+  /** Absent: there is none in force. */
+  readonly credentialList?: { readonly version: number; readonly credentials: number };
+  readonly frozen: readonly { readonly id: string; readonly scope: string; readonly subject: string }[];
+  readonly clockAheadMs: number;
+}
+
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
 export interface WorkerReport {
@@ -39,6 +49,8 @@ export interface WorkerReport {
   readonly certificateExpiresAt?: number;
   /** Since the first lease answer of this worker; false before. */
   readonly leasedOnce: boolean;
+  /** Known once there is work. */
+  readonly policy?: PolicyReport;
   /** Known once the slot was opened. */
   readonly slot?: SlotFacts;
 }

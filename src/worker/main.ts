@@ -18,6 +18,7 @@ import { type Ending, leave, listenForEnd } from './ending.ts';
 import { openHsm } from './hsm/session-threads.ts';
 import { openLocalResults } from './pin-guard/local-results.ts';
 import { createPinGuard } from './pin-guard/pin-guard.ts';
+import { openPolicy } from './policy/open-policy.ts';
 import { connectToPrimary, type PrimaryLink } from './primary-link.ts';
 import { startPulse } from './pulse.ts';
 import { idleReport, slotFacts } from './report.ts';
@@ -84,6 +85,8 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   releasers.add('database connections', () => pool.end(), 300);
   await checkSchema(pool, configuration.database, driverSchema);
   const database = createDriverDatabase(pool, configuration.database, log);
+  const policy = openPolicy(configuration, slot.name, database, log);
+  releasers.add('policy', () => policy.state.stop());
 
   const threads = { total: slot.sessions, busy: 0 };
   const outside = () => ({
@@ -132,6 +135,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
     api,
     database,
     audit,
+    policy,
     state,
     fail,
     releasers,

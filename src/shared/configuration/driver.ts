@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type SignatureKind, signatureKinds } from '../chains/signature-body.ts';
 import { database, log, name, operations, operators, path, slot } from './sections.ts';
 
 /** `hsm-driver run`: one node of the driver. */
@@ -41,6 +42,32 @@ export const driverConfiguration = z.strictObject({
     .describe('The HSM slots of this node; each gets a worker process'),
   operations: operations('the node'),
   operators,
+  authorisation: z
+    .strictObject({
+      mode: z
+        .enum(['off', 'report', 'enforce'])
+        .default('off')
+        .describe(
+          'Whether this node itself checks that a pinned credential of the organisation authorised exactly what is asked: `off` (the signing API is believed), `report` (checked, counted and logged, and carried out all the same) or `enforce`. The same on all nodes of a key store',
+        ),
+      maxAgeMs: z
+        .int()
+        .min(60_000)
+        .max(86_400_000)
+        .default(900_000)
+        .describe(
+          'Oldest authorisation that is carried out, by this node’s clock, from the making of the challenge. Above the API’s signTtlMs and the seven minutes that a caller has to sign and to send',
+        ),
+    })
+    .prefault({})
+    .describe('Whether the signing API must prove that the caller wants what it asks for'),
+  allowedKinds: z
+    .array(z.enum(signatureKinds as [SignatureKind, ...SignatureKind[]]))
+    .min(1)
+    .optional()
+    .describe(
+      'Kinds of signature bodies that this key store signs, e.g. all but Hash, which nobody can read. Keys made meanwhile carry the list in their tagged row, for ever. Default: all',
+    ),
   log,
 });
 export type DriverConfiguration = z.infer<typeof driverConfiguration>;

@@ -15,6 +15,8 @@ export interface GenerateKeyJob {
   readonly keyId: string;
   readonly organisation: string;
   readonly type: KeyType;
+  /** Kinds of signature bodies that it signs; absent or empty = all. */
+  readonly allowedKinds?: readonly string[];
 }
 export interface GeneratedKey {
   /** Complete, tag included, ready to be stored. */

@@ -102,7 +102,14 @@ async function withKey(
   requireType(key.type, network, body.network);
   await changeOnce(tools, call, userAction, async (client) => {
     const { organisation } = requester;
-    await insertWallet(client, { id: walletId, organisation, network: body.network, keyId, ...walletToBe(body) });
+    await insertWallet(client, {
+      id: walletId,
+      organisation,
+      network: body.network,
+      keyId,
+      authorisation: userAction.authorisation,
+      ...walletToBe(body),
+    });
     return { effect: walletId, answer: {} };
   });
 }
