@@ -106,7 +106,6 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
       return releasers.release();
     },
   };
-  const database = createDriverDatabase(pool, configuration, log);
   const origin = { keyStore, node, slot: `slot-${node}`, masterKeyId: 'mk-test' };
   const audit = createWorkerChain(database, instance, origin, { version: 'test', token: 'serial-test' });
   worker.work = startWork({

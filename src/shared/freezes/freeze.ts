@@ -38,7 +38,7 @@ export async function insertFreeze(
   { scope, subject, reason, node }: Omit<StoredFreeze, 'id' | 'frozenAt' | 'thawedAt'>,
 ): Promise<string> {
   const id = randomUUID();
-  await client.query('insert into freeze (id, scope, subject, reason, node) values ($1, $2, $3, $4, $5)', [
+  await client.query('insert into frozen (id, scope, subject, reason, node) values ($1, $2, $3, $4, $5)', [
     id,
     scope,
     subject,
@@ -55,7 +55,7 @@ export async function insertThaw(
   { order, node }: { readonly order: SignedOrder | undefined; readonly node: string },
 ): Promise<boolean> {
   const { rowCount } = await client.query(
-    'insert into thaw (freeze, signed_order, node) values ($1, $2, $3) on conflict (freeze) do nothing',
+    'insert into thawed (frozen, signed_order, node) values ($1, $2, $3) on conflict (frozen) do nothing',
     [freeze, order === undefined ? null : JSON.stringify(order), node],
   );
   return rowCount === 1;
@@ -64,8 +64,8 @@ export async function insertThaw(
 /** Newest first. */
 export async function listFreezes(client: Client): Promise<StoredFreeze[]> {
   const { rows } = await client.query<Omit<StoredFreeze, 'thawedAt'> & { thawedAt: Date | null }>(
-    `select id, scope, subject, reason, freeze.node, frozen_at as "frozenAt", thawed_at as "thawedAt"
-     from freeze left join thaw on thaw.freeze = freeze.id order by frozen_at desc, id`,
+    `select id, scope, subject, reason, frozen.node, frozen_at as "frozenAt", thawed_at as "thawedAt"
+     from frozen left join thawed on thawed.frozen = frozen.id order by frozen_at desc, id`,
   );
   return rows.map(({ thawedAt, ...row }) => ({ ...row, ...(thawedAt === null ? {} : { thawedAt }) }));
 }

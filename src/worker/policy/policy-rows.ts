@@ -18,9 +18,9 @@ const mostLists = 3;
 const select: Statement = {
   name: 'worker_policy',
   text: `select extract(epoch from clock_timestamp()) * 1000 as clock_ms,
-    (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'scope', scope, 'subject', subject)), '[]') from freeze)
+    (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'scope', scope, 'subject', subject)), '[]') from frozen)
       as freezes,
-    (select coalesce(jsonb_agg(jsonb_build_object('freeze', freeze, 'order', signed_order)), '[]') from thaw) as thaws,
+    (select coalesce(jsonb_agg(jsonb_build_object('freeze', frozen, 'order', signed_order)), '[]') from thawed) as thaws,
     (select coalesce(jsonb_agg(jsonb_build_object('version', version, 'list', list, 'order', signed_order)
         order by version desc), '[]')
       from (select version, list, signed_order from credential_list

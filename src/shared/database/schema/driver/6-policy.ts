@@ -16,7 +16,7 @@ export const policy: Migration = {
     );
 
     -- What is frozen (src/shared/freezes), and the orders that thawed it; null where no operators are configured.
-    create table freeze (
+    create table frozen (
       id uuid primary key,
       scope text not null check (scope in ('key', 'organisation', 'key-store')),
       subject text not null,
@@ -25,13 +25,13 @@ export const policy: Migration = {
       frozen_at timestamptz not null default now()
     );
     -- No reference: a node may remember a freeze whose row a restored database has lost, and that is thawed too.
-    create table thaw (
-      freeze uuid primary key,
+    create table thawed (
+      frozen uuid primary key,
       signed_order jsonb,
       node text not null,
       thawed_at timestamptz not null default now()
     );
 
-    grant select, insert on credential_list, freeze, thaw to ${runtime};
+    grant select, insert on credential_list, frozen, thawed to ${runtime};
   `,
 };
