@@ -43,11 +43,12 @@ export interface WorkerReport {
   readonly threads: { readonly total: number; readonly busy: number; readonly pkcs11CpuMs?: number };
   /** Requests held, outcomes not acknowledged included. */
   readonly held: number;
-  readonly api: 'reached' | 'lost';
+  /** `none`: a rotation slot asks nobody for work. */
+  readonly api: 'reached' | 'lost' | 'none';
   readonly database: 'answers' | 'lost';
   /** notAfter of the client certificate in use, milliseconds since 1970. */
   readonly certificateExpiresAt?: number;
-  /** Since the first lease answer of this worker; false before. */
+  /** Since the first lease answer of this worker; false before, and on a rotation slot. */
   readonly leasedOnce: boolean;
   /** Known once there is work. */
   readonly policy?: PolicyReport;
@@ -67,7 +68,7 @@ export interface SlotFacts {
   readonly masterKeyId: string;
   /** Every key that the configuration names; absent from version 0.1. */
   readonly keys?: readonly {
-    readonly kind: 'master' | 'integrity';
+    readonly kind: 'master' | 'integrity' | 'rotation';
     readonly id: string;
     readonly proven: boolean;
     readonly why?: string;
