@@ -18,8 +18,7 @@ export interface NodeStatus {
   readonly configuredAt: string;
   readonly readiness: Readiness;
   readonly slots: readonly SlotStatus[];
-  /** Absent on a rotation node: it has none. */
-  readonly certificate?: CertificateFacts;
+  readonly certificate: CertificateFacts;
   readonly cluster: ClusterView;
 }
 
@@ -54,7 +53,7 @@ export interface StatusParts {
   readonly configuredAt: Date;
   readonly readiness: Readiness;
   readonly slots: readonly SlotView[];
-  readonly certificate: CertificateFacts | undefined;
+  readonly certificate: CertificateFacts;
   readonly cluster: ClusterView;
 }
 
@@ -70,7 +69,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
     configuredAt: parts.configuredAt.toISOString(),
     readiness,
     slots: slots.map(slotStatus),
-    ...(certificate === undefined ? {} : { certificate }),
+    certificate,
     cluster,
   };
 }

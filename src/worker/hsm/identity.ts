@@ -8,19 +8,17 @@ import { CKA } from './constants.ts';
 import { publicKeyHex } from './encoding.ts';
 import { codedError, mayBlameBlob } from './failure.ts';
 import { Pkcs11Fault } from './fault.ts';
-import type { HeldKeys, SlotPurpose } from './held-keys.ts';
+import type { HeldKeys } from './held-keys.ts';
 import { integrityKeyId, integrityKeyText } from './integrity-key-id.ts';
 import type { KeyProof } from './jobs.ts';
 import type { Session } from './session.ts';
 import { signVerified } from './sign-verified.ts';
-import { rotationTemplate } from './templates.ts';
-import { unwrapKey } from './wrap.ts';
 
 /** Whether a token holds the key store's keys: labels lie, so what the keys do is what counts. */
 
 /** @throws MASTER_KEY_OTHER when one of the key store's two keys is not as the ceremony made it. */
 export function proveKeys(session: Session, ceremony: CeremonyFile): void {
-  checkAttributes(session, ceremony, masterKeyAttributes);
+  checkMasterKeyAttributes(session, ceremony);
   checkIntegrityKey(session, ceremony);
 }
 
@@ -59,21 +57,14 @@ export function openCanary(session: Session, { canaries: [first] }: CeremonyFile
  * What a slot can say of each key of the ring, the current ones first. That a further key is missing or another than its
  * file says keeps the slot from its rows, not from work.
  * @param working the curves that the token can do.
- * @param purpose on a rotation slot the further master keys are objects of another kind.
  * @throws what is the device's fault; never about which keys it holds.
  */
-export function proveFurtherKeys(
-  held: HeldKeys,
-  ring: KeyRing,
-  working: readonly Curve[],
-  purpose: SlotPurpose,
-): readonly KeyProof[] {
+export function proveFurtherKeys(held: HeldKeys, ring: KeyRing, working: readonly Curve[]): readonly KeyProof[] {
   const masterKeys = masterKeysOf(ring).map((file) =>
-    proof(purpose === 'signing' || file === ring.current ? 'master' : 'rotation', file.masterKey.id, () => {
+    proof('master', file.masterKey.id, () => {
       if (file === ring.current) return;
       const session = heldOrThrow(held, held.masterKeys, file.masterKey.id);
-      if (purpose === 'rotation') return proveRotationKey(session, file, working);
-      checkAttributes(session, file, masterKeyAttributes);
+      checkMasterKeyAttributes(session, file);
       proveCanaries(session, file, working);
       mustHold(file, 'attestation key', () => openAttestationKey(session, file));
     }),
@@ -85,24 +76,6 @@ export function proveFurtherKeys(
     }),
   );
   return [...masterKeys, ...integrityKeys];
-}
-
-/** It opens the canaries as keys that may be wrapped, and does nothing else. */
-function proveRotationKey(session: Session, file: CeremonyFile, working: readonly Curve[]): void {
-  checkAttributes(session, file, rotationKeyAttributes);
-  const { cryptoki, handle, masterKey, wrapMethod } = session;
-  for (const { curve, publicKey, blob } of file.canaries.filter((one) => working.includes(one.curve))) {
-    mustHold(file, `canary for ${curve}`, () => {
-      const wrapped = Buffer.from(blob, 'base64');
-      const key = unwrapKey(cryptoki, handle, wrapMethod, masterKey, wrapped, rotationTemplate(curve));
-      try {
-        valueIsRefused(cryptoki, handle, key, 'a key opened for rotation');
-        signVerified(session, curve, key, publicKey, randomBytes(32));
-      } finally {
-        session.destroy(key);
-      }
-    });
-  }
 }
 
 function proof(kind: KeyProof['kind'], id: string, prove: () => void): KeyProof {
@@ -141,17 +114,9 @@ const masterKeyAttributes = [
   ['CKA_MODIFIABLE', CKA.MODIFIABLE, false],
 ] as const;
 
-const rotationKeyAttributes = masterKeyAttributes.map(
-  ([name, type, wanted]) => [name, type, type === CKA.WRAP ? false : wanted] as const,
-);
-
 /** Each of these stops an attack that was run (a PIN holder sets CKA_DECRYPT and reads every blob). */
-function checkAttributes(
-  { cryptoki, handle, masterKey }: Session,
-  { masterKey: { id } }: CeremonyFile,
-  attributes: readonly (readonly [string, number, boolean])[],
-): void {
-  const wrong = attributes
+function checkMasterKeyAttributes({ cryptoki, handle, masterKey }: Session, { masterKey: { id } }: CeremonyFile): void {
+  const wrong = masterKeyAttributes
     .filter(([, type, wanted]) => flag(cryptoki, handle, masterKey, type) === !wanted)
     .map(([name, , wanted]) => `${name} is ${!wanted}`);
   if (wrong.length > 0) {
