@@ -1,10 +1,10 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import t from 'tap';
-import { challengeCovers, challengeExpiry, newChallenge } from '../src/api/authentication/challenge.ts';
-import { credentialPem, credentialSigned } from '../src/api/authentication/credentials.ts';
 import { possiblePayloads } from '../src/api/authentication/signed-payload.ts';
 import { createUserActions } from '../src/api/authentication/user-action.ts';
 import { CodedError } from '../src/shared/errors.ts';
+import { challengeCovers, challengeExpiry, newChallenge } from '../src/shared/user-action/challenge.ts';
+import { credentialPem, credentialSigned } from '../src/shared/user-action/credential-key.ts';
 
 const secret = randomBytes(32);
 const requester = { organisation: 'or-1', serviceAccount: 'us-1', accessToken: 'to-1' };

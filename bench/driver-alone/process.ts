@@ -10,6 +10,7 @@ import { version } from '../../src/shared/version.ts';
 import { createWorkerChain } from '../../src/worker/audit/worker-chain.ts';
 import { createDriverDatabase } from '../../src/worker/database.ts';
 import { type Hsm, openHsm } from '../../src/worker/hsm/session-threads.ts';
+import { openPolicy } from '../../src/worker/policy/open-policy.ts';
 import { createSlotState } from '../../src/worker/slot-state.ts';
 import { startWork } from '../../src/worker/start-work.ts';
 import { serve } from '../child/serve.ts';
@@ -57,6 +58,7 @@ async function open(configFile: string): Promise<void> {
     hsm,
     api: queue.api,
     database,
+    policy: openPolicy(configuration, slot.name, database, log),
     state,
     fail: (error) => {
       throw error;

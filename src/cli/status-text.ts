@@ -14,7 +14,7 @@ export function statusText(status: NodeStatus, now = new Date()): string {
     '',
     ...slots.flatMap(slotNotes),
     ...readiness.reasons.map((reason) => `! ${reason}`),
-    certificateLine(status, now),
+    ...certificateLines(status, now),
     ...clusterLines(status),
     '',
   ].join('\n');
@@ -54,11 +54,13 @@ function furtherKey({ kind, id, proven, why }: NonNullable<SlotStatus['keys']>[n
   return proven ? `holds ${kind} key ${id}` : `LACKS ${kind} key ${id}: ${why ?? 'not proven'}`;
 }
 
-function certificateLine({ certificate: { notAfter, problem, file } }: NodeStatus, now: Date): string {
-  if (notAfter === undefined) return `! certificate ${file}: ${problem}`;
+function certificateLines({ certificate }: NodeStatus, now: Date): string[] {
+  if (certificate === undefined) return ['rotation node: no access to the API'];
+  const { notAfter, problem, file } = certificate;
+  if (notAfter === undefined) return [`! certificate ${file}: ${problem}`];
   const days = Math.floor((Date.parse(notAfter) - now.getTime()) / 86_400_000);
-  if (days < 0) return `! certificate expired at ${notAfter}`;
-  return `${days < 14 ? '! ' : ''}certificate expires in ${days} days (${notAfter})`;
+  if (days < 0) return [`! certificate expired at ${notAfter}`];
+  return [`${days < 14 ? '! ' : ''}certificate expires in ${days} days (${notAfter})`];
 }
 
 function clusterLines({ cluster: { reachable, leader, nodes, verdict } }: NodeStatus): string[] {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type RequestOptions, request } from 'node:https';
-import type { DriverConfiguration } from '../shared/configuration/driver.ts';
+import type { ApiAccess } from '../shared/configuration/driver.ts';
 import { readSecretFile } from '../shared/configuration/secret-file.ts';
 import { refusal } from '../shared/driver-protocol.ts';
 import { type Check, type Finding, good, problem } from './check.ts';
@@ -9,7 +9,7 @@ import { clockFinding } from './clock.ts';
 const patienceMs = 5_000;
 
 /** Each address of the API as a worker would reach it: name, port, both certificates, and whether the node is listed. */
-export function apiChecks({ api }: DriverConfiguration): readonly Check[] {
+export function apiChecks(api: ApiAccess): readonly Check[] {
   return api.addresses.map((address) => ({
     name: `signing API ${address}`,
     needs: ['files', 'client certificate'],
@@ -17,7 +17,7 @@ export function apiChecks({ api }: DriverConfiguration): readonly Check[] {
   }));
 }
 
-async function reach(address: string, api: DriverConfiguration['api']): Promise<readonly Finding[]> {
+async function reach(address: string, api: ApiAccess): Promise<readonly Finding[]> {
   const key = readSecretFile(api.privateKeyFile, 'api.privateKeyFile');
   const before = Date.now();
   try {

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { fileProblems } from '../primary/check-files.ts';
 import { readCeremonyFile } from '../shared/ceremony-file.ts';
-import type { DriverConfiguration } from '../shared/configuration/driver.ts';
+import type { ApiAccess, DriverConfiguration } from '../shared/configuration/driver.ts';
 import { driverSchema } from '../shared/database/schema/driver.ts';
 import type { Log } from '../shared/log.ts';
 import { apiChecks } from './api-connection.ts';
@@ -26,26 +26,30 @@ export function driverChecks(configuration: DriverConfiguration, askNode: AskNod
     { name: 'files', look: async () => files(configuration) },
     { name: 'state directory', look: async () => stateDirectory(configuration) },
     { name: 'ceremony file', needs: ['files'], look: async () => ceremonyFindings(ceremony()) },
-    {
-      name: 'client certificate',
-      needs: ['files'],
-      look: async () => [
-        ...certificateFindings({ what: 'client certificate', ...api }),
-        nameFinding(node, api.certificateFile),
-        caFinding('CA of the API', api.caFile),
-      ],
-    },
+    ...(api === undefined ? [] : [clientCertificate(node, api)]),
     ...databaseChecks(database, {
       schema: driverSchema,
       appendOnly: ['journal', 'discarded_signature'],
       connections: connectionsOfPrimary + connectionsPerSlot * slots.length,
       log,
     }),
-    ...apiChecks(configuration),
+    ...(api === undefined ? [] : apiChecks(api)),
     ...tokenChecks(slots, ceremony),
     { name: 'operations address', look: async () => [operationsFinding(operations)] },
     ...(operations === undefined ? [] : [runningNode(askNode)]),
   ];
+}
+
+function clientCertificate(node: string, api: ApiAccess): Check {
+  return {
+    name: 'client certificate',
+    needs: ['files'],
+    look: async () => [
+      ...certificateFindings({ what: 'client certificate', ...api }),
+      nameFinding(node, api.certificateFile),
+      caFinding('CA of the API', api.caFile),
+    ],
+  };
 }
 
 function files(configuration: DriverConfiguration): readonly Finding[] {

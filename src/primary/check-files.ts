@@ -1,5 +1,5 @@
 import { accessSync, constants, statSync } from 'node:fs';
-import type { DriverConfiguration } from '../shared/configuration/driver.ts';
+import type { ApiAccess, DriverConfiguration } from '../shared/configuration/driver.ts';
 import { checkSecretFile } from '../shared/configuration/secret-file.ts';
 import { asCodedError, CodedError } from '../shared/errors.ts';
 import { readKeyRing } from '../shared/key-ring.ts';
@@ -15,10 +15,8 @@ export function fileProblems(configuration: DriverConfiguration): CodedError[] {
       () => checkSecretFile(slot.pinFile, `slots[${at}].pinFile`),
       () => checkModule(slot.module),
     ]),
-    () => checkSecretFile(api.privateKeyFile, 'api.privateKeyFile'),
     ...secretOf(database.passwordFile, 'database.passwordFile'),
-    () => checkReadable(api.caFile, 'api.caFile'),
-    () => checkReadable(api.certificateFile, 'api.certificateFile'),
+    ...(api === undefined ? [] : apiFiles(api)),
     () => void readKeyRing(configuration),
   ];
   return checks.flatMap((check) => {
@@ -29,6 +27,14 @@ export function fileProblems(configuration: DriverConfiguration): CodedError[] {
       return [asCodedError(error)];
     }
   });
+}
+
+function apiFiles(api: ApiAccess): (() => void)[] {
+  return [
+    () => checkSecretFile(api.privateKeyFile, 'api.privateKeyFile'),
+    () => checkReadable(api.caFile, 'api.caFile'),
+    () => checkReadable(api.certificateFile, 'api.certificateFile'),
+  ];
 }
 
 function secretOf(file: string | undefined, what: string): (() => void)[] {

@@ -79,7 +79,7 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
       configuredAt,
       readiness: readiness.now(slots, stopping),
       slots,
-      certificate: certificateOf(inForce.api.certificateFile),
+      certificate: inForce.api && certificateOf(inForce.api.certificateFile),
       cluster: cluster.view(),
     });
   }
@@ -162,10 +162,13 @@ function nodeSlot({ configuration, record }: SlotView): NodeSlot {
     state,
     forMs: Math.max(0, Date.now() - since.getTime()),
     why,
-    ...(facts === undefined ? {} : { masterKeyId: facts.masterKeyId, keys: provenKeys(facts) }),
+    ...(facts === undefined ? {} : { masterKeyId: facts.masterKeyId, ...provenKeys(facts) }),
   };
 }
 
-function provenKeys({ keys = [] }: SlotFacts): string[] {
-  return keys.flatMap(({ id, proven }) => (proven ? [id] : []));
+function provenKeys({ keys = [] }: SlotFacts): Pick<NodeSlot, 'keys' | 'rotates'> {
+  const proven = keys.filter((one) => one.proven);
+  const ids = (rotation: boolean): string[] =>
+    proven.filter(({ kind }) => (kind === 'rotation') === rotation).map(({ id }) => id);
+  return { keys: ids(false), rotates: ids(true) };
 }

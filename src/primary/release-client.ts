@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DriverConfiguration } from '../shared/configuration/driver.ts';
+import type { ApiAccess } from '../shared/configuration/driver.ts';
 import { readSecretFile } from '../shared/configuration/secret-file.ts';
 import type { Log } from '../shared/log.ts';
 
@@ -19,13 +19,14 @@ export interface ReleaseClient {
 const pausesMs = [0, 200, 500, 1_000];
 const callTimeoutMs = 1_000;
 
-/** @param current the API's section as it is in force when a call is made. */
-export function createReleaseClient(current: () => DriverConfiguration['api'], log: Log): ReleaseClient {
+/** @param current the API's section as it is in force when a call is made; a rotation node has none and holds no requests. */
+export function createReleaseClient(current: () => ApiAccess | undefined, log: Log): ReleaseClient {
   async function tryAll(instance: string, limit: AbortSignal): Promise<void> {
     let problem = 'no time was left';
     for (const pauseMs of pausesMs) {
       await sleep(pauseMs, undefined, { signal: limit }).catch(() => {});
       const api = current();
+      if (api === undefined) return;
       for (const address of api.addresses) {
         if (limit.aborted) break;
         try {
@@ -51,7 +52,7 @@ export function createReleaseClient(current: () => DriverConfiguration['api'], l
 }
 
 /** @returns the HTTP status. */
-function call(api: DriverConfiguration['api'], address: string, instance: string, limit: AbortSignal): Promise<number> {
+function call(api: ApiAccess, address: string, instance: string, limit: AbortSignal): Promise<number> {
   const body = JSON.stringify({ instance });
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   const outgoing = request(new URL('/driver/v1/release', address), {

@@ -39,6 +39,15 @@ export const leaseCall = z.object({
 });
 export type LeaseCall = z.infer<typeof leaseCall>;
 
+/** The user action that made a wallet, always by POST /wallets: what its id is a hash of (src/shared/keys.ts). */
+export const walletStatement = z.object({
+  payload: z.string(),
+  credentialId: z.string(),
+  clientData: base64url,
+  signature: base64url,
+});
+export type WalletStatement = z.infer<typeof walletStatement>;
+
 /** The caller's user action, as the credential signed it: travels with the request so that a driver can check it. */
 export const authorisation = z.object({
   method: z.string(),
@@ -48,6 +57,8 @@ export const authorisation = z.object({
   credentialId: z.string(),
   clientData: base64url,
   signature: base64url,
+  /** Where the path names a wallet: how a driver knows which key and network that is. */
+  wallet: walletStatement.optional(),
 });
 export type Authorisation = z.infer<typeof authorisation>;
 

@@ -308,6 +308,38 @@ export const catalogue = {
     remedy: 'The table says why, slot by slot',
     exit: 'NOT_READY',
   },
+  // -- authorisation --------------------------------------------------------------------------------------------
+  AUTHORISATION_REFUSED: {
+    what: 'The caller did not authorise this',
+    remedy: 'The driver refused it, not the API: find out who changed the request on its way',
+  },
+  AUTHORISATION_EXPIRED: {
+    what: 'The caller’s authorisation is too old or from the future',
+    remedy: 'Ask again; if it repeats, compare the clocks of the API and the node, and authorisation.maxAgeMs',
+  },
+  CREDENTIAL_NOT_PINNED: {
+    what: 'The driver does not know this credential, or not for this',
+    remedy: 'Have the operators approve a list with it: hsm-driver credentials build, then order, then install',
+  },
+  KIND_NOT_ALLOWED: {
+    what: 'The key may not sign this kind of body',
+    remedy:
+      'Send what is to be signed as one of the allowed kinds; allowedKinds in the node’s configuration lists them',
+  },
+  FROZEN: {
+    what: 'Nothing is signed for this',
+    remedy: 'hsm-driver freeze list says who froze it and why; hsm-driver thaw ends it',
+  },
+  CREDENTIAL_LIST_INVALID: {
+    what: 'The list of credentials is not valid',
+    remedy: 'Nothing was changed. Mend what is named here, and have the operators approve it again',
+    exit: 'ORDER',
+  },
+  CREDENTIAL_LIST_OLD: {
+    what: 'The list of credentials is not newer than the one that is in force',
+    remedy: 'Nothing was changed. Build the next version from the list in force',
+    exit: 'ORDER',
+  },
   // -- orders ---------------------------------------------------------------------------------------------------
   ORDER_MISSING: {
     what: 'This needs a signed order of the operators',

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { lengthPrefixed } from './crypto/length-prefixed.ts';
 
 /**
  * The words for keys, in the Dfns API's spelling, and the ids of what requests make.
@@ -69,12 +70,17 @@ export function requestId(
   origin: { externalId: string } | { userAction: string },
 ): string {
   const [kind, value] = 'externalId' in origin ? ['external', origin.externalId] : ['action', origin.userAction];
-  const hash = createHash('sha256');
-  for (const part of ['hsm-driver request v1', organisation, kind, value]) {
-    const bytes = Buffer.from(part, 'utf8');
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(bytes.length);
-    hash.update(length).update(bytes);
-  }
-  return entityId(prefix, hash.digest());
+  return entityId(prefix, hashOf(['hsm-driver request v1', organisation, kind, value]));
+}
+
+/**
+ * The id of the wallet that a user action makes. Since the user action's id is a hash of the challenge, and that holds
+ * the hash of the request, a wallet's id says for ever which network and which key were asked for.
+ */
+export function walletIdOf(organisation: string, userAction: string): string {
+  return entityId('wa', hashOf(['hsm-driver wallet v1', organisation, userAction]));
+}
+
+function hashOf(fields: readonly string[]): Buffer {
+  return createHash('sha256').update(lengthPrefixed(fields)).digest();
 }

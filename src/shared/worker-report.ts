@@ -15,6 +15,16 @@ export interface Histogram {
   readonly sumSeconds: number;
 }
 
+/** What a worker holds callers' authorisations to, as it stands. */
+export interface PolicyReport {
+  readonly mode: 'off' | 'report' | 'enforce';
+  readonly kinds?: readonly string[];
+  /** Absent: there is none in force. */
+  readonly credentialList?: { readonly version: number; readonly credentials: number };
+  readonly frozen: readonly { readonly id: string; readonly scope: string; readonly subject: string }[];
+  readonly clockAheadMs: number;
+}
+
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
 export interface WorkerReport {
@@ -33,12 +43,15 @@ export interface WorkerReport {
   readonly threads: { readonly total: number; readonly busy: number; readonly pkcs11CpuMs?: number };
   /** Requests held, outcomes not acknowledged included. */
   readonly held: number;
-  readonly api: 'reached' | 'lost';
+  /** `none`: a rotation slot asks nobody for work. */
+  readonly api: 'reached' | 'lost' | 'none';
   readonly database: 'answers' | 'lost';
   /** notAfter of the client certificate in use, milliseconds since 1970. */
   readonly certificateExpiresAt?: number;
-  /** Since the first lease answer of this worker; false before. */
+  /** Since the first lease answer of this worker; false before, and on a rotation slot. */
   readonly leasedOnce: boolean;
+  /** Known once there is work. */
+  readonly policy?: PolicyReport;
   /** Known once the slot was opened. */
   readonly slot?: SlotFacts;
 }
@@ -55,7 +68,7 @@ export interface SlotFacts {
   readonly masterKeyId: string;
   /** Every key that the configuration names; absent from version 0.1. */
   readonly keys?: readonly {
-    readonly kind: 'master' | 'integrity';
+    readonly kind: 'master' | 'integrity' | 'rotation';
     readonly id: string;
     readonly proven: boolean;
     readonly why?: string;

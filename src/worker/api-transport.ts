@@ -1,6 +1,6 @@
 import { buildConnector, type Dispatcher, Pool } from 'undici';
 import type { z } from 'zod';
-import type { DriverConfiguration } from '../shared/configuration/driver.ts';
+import type { ApiAccess } from '../shared/configuration/driver.ts';
 import { refusal } from '../shared/driver-protocol.ts';
 import { CodedError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
@@ -52,7 +52,7 @@ const connectTimeoutMs = 2_000;
 /** Connections are renewed so that load spreads again after an API process came back. */
 const renewalMs = 300_000;
 
-export function createApiTransport(api: DriverConfiguration['api'], log: Log): ApiTransport {
+export function createApiTransport(api: ApiAccess, log: Log): ApiTransport {
   const certificates = openCertificateFiles(api, log);
   const connect = connector(certificates);
   const pools = api.addresses.map(

@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
-import type { DriverConfiguration } from '../shared/configuration/driver.ts';
+import type { ApiAccess } from '../shared/configuration/driver.ts';
 import { readSecretFile } from '../shared/configuration/secret-file.ts';
 import { CodedError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
 
-type Files = Pick<DriverConfiguration['api'], 'caFile' | 'certificateFile' | 'privateKeyFile'>;
+type Files = Pick<ApiAccess, 'caFile' | 'certificateFile' | 'privateKeyFile'>;
 
 /** What a TLS connection to the API is made with. */
 export interface Identity {

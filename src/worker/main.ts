@@ -18,9 +18,11 @@ import { type Ending, leave, listenForEnd } from './ending.ts';
 import { openHsm } from './hsm/session-threads.ts';
 import { openLocalResults } from './pin-guard/local-results.ts';
 import { createPinGuard } from './pin-guard/pin-guard.ts';
+import { openPolicy } from './policy/open-policy.ts';
 import { connectToPrimary, type PrimaryLink } from './primary-link.ts';
 import { startPulse } from './pulse.ts';
 import { idleReport, slotFacts } from './report.ts';
+import { serveRotation } from './serve-rotation.ts';
 import { createSlotState } from './slot-state.ts';
 import { startWork } from './start-work.ts';
 
@@ -75,8 +77,8 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   const ring = readKeyRing(configuration);
   const { masterKey, integrityKey } = ring.current;
   const local = openLocalResults(configuration.stateDirectory);
-  const transport = createApiTransport(configuration.api, log);
-  releasers.add('API connections', () => transport.close(), 200);
+  const transport = configuration.api && createApiTransport(configuration.api, log);
+  releasers.add('API connections', () => transport?.close(), 200);
 
   // Database.
   const applicationName = `hsm-driver worker ${configuration.node} ${slot.name}`;
@@ -84,12 +86,14 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   releasers.add('database connections', () => pool.end(), 300);
   await checkSchema(pool, configuration.database, driverSchema);
   const database = createDriverDatabase(pool, configuration.database, log);
+  const policy = openPolicy(configuration, slot.name, database, log);
+  releasers.add('policy', () => policy.state.stop());
 
   const threads = { total: slot.sessions, busy: 0 };
   const outside = () => ({
     state: state.now,
-    api: transport.reached ? ('reached' as const) : ('lost' as const),
-    certificateExpiresAt: transport.certificateExpiresAt,
+    api: transport === undefined ? ('none' as const) : transport.reached ? ('reached' as const) : ('lost' as const),
+    ...(transport === undefined ? {} : { certificateExpiresAt: transport.certificateExpiresAt }),
   });
   pulse.report(() => ({ ...idleReport, ...outside(), threads }));
 
@@ -104,12 +108,12 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   const { node, keyStore } = configuration;
   const pins = createPinGuard({ database, local, slot, node, instance, log });
   const { firstLogin } = pins;
-  const hsm = await openHsm({ slot, ring, turn, firstLogin, log, watch: pulse.watch });
+  const purpose = configuration.rotation === undefined ? 'signing' : 'rotation';
+  const hsm = await openHsm({ slot, ring, purpose, turn, firstLogin, log, watch: pulse.watch });
   releasers.add('HSM', () => hsm.stop(), 500);
 
   // Work.
   const { capabilities, token } = hsm;
-  const api = createApiClient(transport, { instance, slot: slot.name, capabilities: [...capabilities] });
   const writer = { slot: slot.name, instance };
   const origin = { keyStore, node, slot: slot.name, masterKeyId: masterKey.id };
   const audit = createWorkerChain(database, instance, origin, { version: version(), token: token.serial });
@@ -120,23 +124,30 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
     if (error.code === 'PIN_REFUSED') await pins.refusedLater(error.detail);
     ending.resolve({ why: 'fault', error });
   };
-  const work = startWork({
+  const parts = {
     keyStore,
-    writer,
     threads: slot.sessions,
     keepAliveMs: slot.keepAliveMs,
     masterKeyId: masterKey.id,
     integrityKeyId: integrityKey.id,
-    onDeviceFault: ({ code, detail }) => link.send({ type: 'device-fault', code, message: detail }),
+    onDeviceFault: ({ code, detail }: CodedError) => link.send({ type: 'device-fault', code, message: detail }),
     hsm,
-    api,
     database,
-    audit,
     state,
     fail,
     releasers,
     log,
-  });
+  };
+  const work =
+    transport === undefined
+      ? serveRotation(parts)
+      : startWork({
+          ...parts,
+          api: createApiClient(transport, { instance, slot: slot.name, capabilities: [...capabilities] }),
+          writer,
+          audit,
+          policy,
+        });
   deviceSuspect = work.deviceSuspect;
   const opened = slotFacts(hsm, masterKey.id);
   pulse.report(() => ({

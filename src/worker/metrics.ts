@@ -35,6 +35,8 @@ export const metricEvents = [
   'breaker_opened',
   'sibling_warnings',
   'keep_alives',
+  'authorisations_checked',
+  'authorisations_refused',
 ] as const;
 export type MetricEvent = (typeof metricEvents)[number];
 

@@ -19,6 +19,8 @@ import { startKeepAlive } from './keep-alive.ts';
 import { createKeyStore } from './key-store.ts';
 import { createMetrics } from './metrics.ts';
 import { createOutcomeReporter } from './outcome-reporter.ts';
+import { createAdmission } from './policy/admission.ts';
+import type { OpenPolicy } from './policy/open-policy.ts';
 import { createPoller } from './poller.ts';
 import type { SlotState } from './slot-state.ts';
 import { createWork } from './work.ts';
@@ -31,6 +33,8 @@ export interface WorkParts {
   readonly api: ApiClient;
   readonly database: DriverDatabase;
   readonly audit: AuditChain;
+  /** What requests are held to beside the HSM: src/worker/policy. */
+  readonly policy: OpenPolicy;
   readonly state: SlotState;
   readonly keepAliveMs: number;
   /** The current keys. */
@@ -53,7 +57,7 @@ export interface Working {
 /** Its part of the worker's report. */
 export type WorkFacts = Pick<
   WorkerReport,
-  'requests' | 'events' | 'inQueue' | 'inDriver' | 'inHsm' | 'breaker' | 'held' | 'database' | 'leasedOnce'
+  'requests' | 'events' | 'inQueue' | 'inDriver' | 'inHsm' | 'breaker' | 'held' | 'database' | 'leasedOnce' | 'policy'
 >;
 
 /**
@@ -70,6 +74,8 @@ export function startWork(parts: WorkParts): Working {
   const capabilities = new Set(parts.hsm.capabilities);
   const keys = createKeyStore({ database, audit, checkTags: hsm.checkTags, count, log });
   const journal = createJournal(database, audit, parts.writer, count);
+  const admission = createAdmission({ keyStore, ...parts.policy, count, log });
+  const newKeysSign = [...(parts.policy.rules.kinds ?? [])];
 
   releasers.add('what is held', () => api.lease({ max: 0, holding: [], waitMs: 0 }), 500);
   const reporter = createOutcomeReporter({
@@ -107,8 +113,8 @@ export function startWork(parts: WorkParts): Working {
     log,
   });
   const work = createWork({
-    generateKey: createGenerateKeyJob({ keyStore, capabilities, keys, hsm, database }),
-    sign: createSignJob({ keyStore, capabilities, keys, journal, hsm, database }),
+    generateKey: createGenerateKeyJob({ keyStore, capabilities, keys, newKeysSign, admission, hsm, database }),
+    sign: createSignJob({ keyStore, capabilities, keys, journal, admission, hsm, database }),
     threads,
     capacity: createCapacity(threads),
     holdings,
@@ -184,6 +190,7 @@ export function startWork(parts: WorkParts): Working {
     held: holdings.size,
     database: database.answers ? 'answers' : 'lost',
     leasedOnce,
+    policy: admission.report(),
   });
   return { facts, deviceSuspect: device.suspect };
 }

@@ -81,9 +81,11 @@ export async function openFaultSystem(
       const wire = await openTcpProxy(t, nextDriverPort);
       apiWires[n] = wire;
       if (n === 1) databaseWires.driver = await openTcpProxy(t, file.database.port as number);
+      const { api } = file;
+      if (api === undefined) throw new Error('the nodes of this system sign');
       return {
         ...file,
-        api: { ...file.api, addresses: [`https://127.0.0.1:${wire.port}`] },
+        api: { ...api, addresses: [`https://127.0.0.1:${wire.port}`] },
         database: n === 1 ? { ...file.database, port: databaseWires.driver?.port } : file.database,
         slots: file.slots.map((one) => ({
           ...one,

@@ -29,5 +29,5 @@ export function logIn(cryptoki: Cryptoki, slot: SlotConfiguration): Handle {
 export function bench(cryptoki: Cryptoki, store: Pick<SoftKeyStore, 'ceremony'>, slot: SlotConfiguration): Workbench {
   const guard = createLoginGuard();
   admitLogin(guard, Buffer.from(readFileSync(slot.pinFile, 'utf8').trim()));
-  return openWorkbench(cryptoki, { slot, ring: createKeyRing(store.ceremony), guard });
+  return openWorkbench(cryptoki, { slot, ring: createKeyRing(store.ceremony), purpose: 'signing', guard });
 }

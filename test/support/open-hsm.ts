@@ -6,18 +6,20 @@ import { type Curve, type KeyType, schemeOf } from '../../src/shared/keys.ts';
 import { createLog } from '../../src/shared/log.ts';
 import type { GenerateKeyJob, HsmResult } from '../../src/worker/hsm/jobs.ts';
 import type { FirstLogin } from '../../src/worker/hsm/login-guard.ts';
-import { type Hsm, openHsm } from '../../src/worker/hsm/session-threads.ts';
+import { type Hsm, openHsm, type SlotPurpose } from '../../src/worker/hsm/session-threads.ts';
 import type { WrappedKey } from '../../src/worker/wrapped-key.ts';
 
 /** Opens the HSM of a slot as a worker does. The caller stops it. */
 export function open(
   { ceremony, further = [] }: { readonly ceremony: CeremonyFile; readonly further?: readonly CeremonyFile[] },
   slot: SlotConfiguration,
+  purpose: SlotPurpose = 'signing',
 ): Promise<Hsm> {
   const turn = { take: async () => {}, done: () => {} };
   return openHsm({
     slot,
     ring: createKeyRing(ceremony, further),
+    purpose,
     turn,
     firstLogin: anyPin,
     log: createLog('error', {}),

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import type { Test } from 'tap';
+import type { DriverConfiguration } from '../../src/shared/configuration/driver.ts';
 import type { DatabaseConfiguration } from '../../src/shared/configuration/sections.ts';
 import { createPool } from '../../src/shared/database/pool.ts';
 import type { CodedError } from '../../src/shared/errors.ts';
@@ -10,10 +11,12 @@ import { createApiClient } from '../../src/worker/api-client.ts';
 import { createApiTransport } from '../../src/worker/api-transport.ts';
 import { createWorkerChain } from '../../src/worker/audit/worker-chain.ts';
 import { createDriverDatabase } from '../../src/worker/database.ts';
+import { openPolicy } from '../../src/worker/policy/open-policy.ts';
 import { createSlotState } from '../../src/worker/slot-state.ts';
 import { startWork, type WorkFacts, type Working } from '../../src/worker/start-work.ts';
 import type { TestCertificates } from './certificates.ts';
 import type { Offer, ScriptedApi } from './scripted-api.ts';
+import { temporaryDirectory } from './soft-token.ts';
 import { createSoftwareHsm, type SoftwareHsm } from './software-hsm.ts';
 
 /** The words of all worker tests. */
@@ -47,6 +50,10 @@ export interface SlotWorkerOptions {
   readonly hsm?: SoftwareHsm;
   readonly threads?: number;
   readonly keepAliveMs?: number;
+  /** What callers must have authorised; default: the API is believed. */
+  readonly policy?: Partial<
+    Pick<DriverConfiguration, 'operators' | 'authorisation' | 'allowedKinds' | 'stateDirectory'>
+  >;
 }
 
 /** All of a worker but its process and its HSM: transport, polling, jobs, journal and reports, in this process. */
@@ -66,6 +73,19 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
   releasers.add('API connections', () => transport.close());
   const pool = createPool(configuration, { applicationName: node, max: 2, durability: 'durable' }, log);
   releasers.add('database connections', () => pool.end());
+  const database = createDriverDatabase(pool, configuration, log);
+  const policy = openPolicy(
+    {
+      keyStore,
+      authorisation: { mode: 'off', maxAgeMs: 900_000 },
+      stateDirectory: temporaryDirectory(t),
+      ...options.policy,
+    },
+    `slot-${node}`,
+    database,
+    log,
+  );
+  releasers.add('policy', () => policy.state.stop());
   const state = createSlotState(log);
   state.to('probing');
   const instance = randomUUID();
@@ -86,7 +106,6 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
       return releasers.release();
     },
   };
-  const database = createDriverDatabase(pool, configuration, log);
   const origin = { keyStore, node, slot: `slot-${node}`, masterKeyId: 'mk-test' };
   const audit = createWorkerChain(database, instance, origin, { version: 'test', token: 'serial-test' });
   worker.work = startWork({
@@ -101,6 +120,7 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
     api: createApiClient(transport, { instance, slot: `slot-${node}`, capabilities: [...hsm.capabilities] }),
     database,
     audit,
+    policy,
     state,
     fail: (error) => {
       worker.fault ??= error;

@@ -73,6 +73,7 @@ export function createSoftwareHsm(keyStore = 'test') {
     keyId: string;
     organisation: string;
     type: WrappedKey['type'];
+    allowedKinds?: readonly string[];
   }): GeneratedKey {
     const blob = randomBytes(32);
     const publicKey = Buffer.from(secp256k1.publicKeyCreate(blob, true)).toString('hex');
@@ -85,7 +86,7 @@ export function createSoftwareHsm(keyStore = 'test') {
       wrapMechanism: 0x210a,
       masterKeyId: 'mk-test',
       integrityKeyId: 'ik-test',
-      allowedKinds: [],
+      allowedKinds: job.allowedKinds ?? [],
       status: 'active' as const,
     };
     const digest = attestationDigest({ ...job, keyStore, publicKey });

@@ -1,6 +1,7 @@
 import { digestsToSign } from '../../shared/chains/index.ts';
 import { refuseUnsupportedSignature, type SignatureBody, signatureBody } from '../../shared/chains/signature-body.ts';
 import { walletNetwork } from '../../shared/chains/wallet-network.ts';
+import type { Authorisation } from '../../shared/driver-protocol.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { requestId } from '../../shared/keys.ts';
 import type { CheckedUserAction } from '../authentication/user-action.ts';
@@ -71,8 +72,15 @@ function newRequest(
     ...(network === undefined ? {} : { network }),
     ...(wallet === undefined ? {} : { walletId: wallet.id }),
     ...digestsToSign({ type: key.type, publicKey: key.publicKey, body, ...chain }),
-    authorisation: userAction.authorisation,
+    authorisation: { ...userAction.authorisation, ...statementOf(wallet) },
   };
+}
+
+/** How a driver knows what the wallet is: it does not believe this API. */
+function statementOf(wallet: Wallet | undefined): Pick<Authorisation, 'wallet'> {
+  if (wallet?.authorisation === undefined) return {};
+  const { payload, credentialId, clientData, signature } = wallet.authorisation;
+  return { wallet: { payload, credentialId, clientData, signature } };
 }
 
 /** The row of this request: new, or the one that was there under the same externalId. */

@@ -1,8 +1,8 @@
 import { createHash, createPublicKey, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { CodedError } from '../../shared/errors.ts';
+import { credentialPem, credentialSigned } from '../../shared/user-action/credential-key.ts';
 import type { Requester } from '../queue/request.ts';
-import { credentialPem, credentialSigned } from './credentials.ts';
 import { seal, unseal } from './sealed-token.ts';
 
 /**

@@ -1,8 +1,16 @@
 import { z } from 'zod';
 import type { Authorisation } from '../../shared/driver-protocol.ts';
 import { CodedError } from '../../shared/errors.ts';
+import {
+  challengeCovers,
+  challengeExpiry,
+  challengeTtlMs,
+  newChallenge,
+  type SignedRequest,
+  userActionId,
+} from '../../shared/user-action/challenge.ts';
+import { challengeOf } from '../../shared/user-action/client-data.ts';
 import type { Requester } from '../queue/request.ts';
-import { challengeCovers, challengeExpiry, newChallenge, type SignedRequest, userActionId } from './challenge.ts';
 import { seal, unseal } from './sealed-token.ts';
 
 /**
@@ -15,8 +23,6 @@ import { seal, unseal } from './sealed-token.ts';
  * Single use is not kept here: the queue consumes the user action's id with the row it inserts.
  */
 
-/** Time to sign a challenge; a person may have to press a key. */
-const challengeTtlMs = 300_000;
 /** Time from the signed challenge to the request. */
 const userActionTtlMs = 120_000;
 
@@ -34,9 +40,6 @@ const userActionClaims = z.object({
   /** Unix ms. */
   expiresAt: z.number(),
 });
-
-/** What the caller's signer must find in the signed bytes; other members are its own. */
-const clientData = z.object({ type: z.literal('key.get'), challenge: z.string() });
 
 export interface Assertion {
   readonly challengeIdentifier: string;
@@ -83,10 +86,10 @@ export function createUserActions(secret: Buffer, now: () => number = Date.now) 
       if ((challengeExpiry(data.challenge) ?? 0) <= now()) throw new CodedError('CHALLENGE_INVALID', 'it has expired');
       // The bytes as they were received: another serialisation of them would be another message.
       const bytes = Buffer.from(assertion.clientData, 'base64url');
-      const client = clientData.safeParse(jsonOf(bytes));
-      if (!client.success)
+      const challenge = challengeOf(bytes);
+      if (challenge === undefined)
         throw new CodedError('USER_ACTION_MISSING', 'clientData is not JSON with type "key.get" and challenge');
-      if (client.data.challenge !== data.challenge)
+      if (challenge !== data.challenge)
         throw new CodedError('USER_ACTION_MISSING', 'clientData holds another challenge');
       if (!(await signed(assertion.credentialId, bytes, Buffer.from(assertion.signature, 'base64url')))) {
         throw new CodedError('USER_ACTION_MISSING', 'the signature does not verify with the credential’s public key');
@@ -135,12 +138,4 @@ function samePrincipal(one: Requester, other: Requester): boolean {
     one.serviceAccount === other.serviceAccount &&
     one.accessToken === other.accessToken
   );
-}
-
-function jsonOf(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { CodedError } from '../../shared/errors.ts';
 import { entityId } from '../../shared/keys.ts';
+import { credentialPem } from '../../shared/user-action/credential-key.ts';
 import { bearerTokenHash, newBearerToken } from '../authentication/bearer-token.ts';
-import { credentialPem } from '../authentication/credentials.ts';
 
 export const defaultTokenDays = 730;
 const dayMs = 86_400_000;

@@ -14,9 +14,9 @@ export interface WalletToBe {
  */
 export async function completeWallets(client: pg.ClientBase, newKeys: readonly NewKey[]): Promise<void> {
   await client.query(
-    `insert into wallet (id, organisation, network, key_id, name, external_id, tags)
+    `insert into wallet (id, organisation, network, key_id, name, external_id, tags, authorisation)
      select wallet_id, organisation, network, key_id, wallet ->> 'name', wallet ->> 'externalId',
-       array(select jsonb_array_elements_text(wallet -> 'tags'))
+       array(select jsonb_array_elements_text(wallet -> 'tags')), authorisation
      from request where id = any($1) and wallet is not null`,
     [newKeys.map((key) => key.requestId)],
   );

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { Authorisation } from '../../shared/driver-protocol.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { type Page, pageClause, positionColumn } from '../page.ts';
 import type { WalletToBe } from './complete-wallets.ts';
@@ -9,6 +10,8 @@ export interface Wallet extends WalletToBe {
   readonly organisation: string;
   readonly network: string;
   readonly keyId: string;
+  /** The user action that made it. */
+  readonly authorisation?: Authorisation;
   readonly status: 'Active' | 'Archived';
   readonly createdAt: Date;
   readonly archivedAt?: Date;
@@ -27,12 +30,14 @@ interface WalletRecord {
   readonly name: string | null;
   readonly external_id: string | null;
   readonly tags: string[];
+  readonly authorisation: Authorisation | null;
   readonly status: Wallet['status'];
   readonly created_at: Date;
   readonly archived_at: Date | null;
 }
 
-const walletColumns = 'id, organisation, network, key_id, name, external_id, tags, status, created_at, archived_at';
+const walletColumns =
+  'id, organisation, network, key_id, name, external_id, tags, authorisation, status, created_at, archived_at';
 
 /** @throws NOT_FOUND for a wallet that does not exist or is another organisation's. */
 export async function requireWallet(
@@ -73,15 +78,16 @@ export async function walletsOfKey(pool: pg.Pool, organisation: string, keyId: s
  */
 export async function insertWallet(
   client: pg.ClientBase,
-  wallet: WalletToBe & Pick<Wallet, 'id' | 'organisation' | 'network' | 'keyId'>,
+  wallet: WalletToBe &
+    Pick<Wallet, 'id' | 'organisation' | 'network' | 'keyId'> & { readonly authorisation: Authorisation },
 ): Promise<void> {
-  const { id, organisation, network, keyId, name, externalId, tags } = wallet;
+  const { id, organisation, network, keyId, name, externalId, tags, authorisation } = wallet;
   const key = await client.query("select 1 from key where id = $1 and status = 'Active' for key share", [keyId]);
   if (key.rowCount !== 1) throw new CodedError('BAD_REQUEST', `key ${keyId} is archived`);
   const { rowCount } = await client.query(
-    `insert into wallet (id, organisation, network, key_id, name, external_id, tags)
-     values ($1, $2, $3, $4, $5, $6, $7) on conflict (key_id, network) do nothing`,
-    [id, organisation, network, keyId, name ?? null, externalId ?? null, tags],
+    `insert into wallet (id, organisation, network, key_id, name, external_id, tags, authorisation)
+     values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (key_id, network) do nothing`,
+    [id, organisation, network, keyId, name ?? null, externalId ?? null, tags, JSON.stringify(authorisation)],
   );
   if (rowCount !== 1) throw new CodedError('WALLET_EXISTS', `key ${keyId}, network ${network}`);
 }
@@ -127,6 +133,7 @@ function walletOf(record: WalletRecord): Wallet {
     ...(record.name === null ? {} : { name: record.name }),
     ...(record.external_id === null ? {} : { externalId: record.external_id }),
     tags: record.tags,
+    ...(record.authorisation === null ? {} : { authorisation: record.authorisation }),
     status: record.status,
     createdAt: record.created_at,
     ...(record.archived_at === null ? {} : { archivedAt: record.archived_at }),

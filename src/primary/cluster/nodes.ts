@@ -14,6 +14,8 @@ export interface NodeSlot {
   readonly masterKeyId?: string;
   /** Ids of the master and integrity keys that the slot has proven, the current ones included. */
   readonly keys?: readonly string[];
+  /** On a rotation node: ids of the old master keys whose keys it can re-wrap. */
+  readonly rotates?: readonly string[];
 }
 
 export interface ClusterNode {

@@ -5,7 +5,7 @@ import type { NodeStatus } from './status.ts';
 export function addNodeMetrics({ gauge }: Families, status: () => NodeStatus): void {
   gauge('ready', '1 when /readyz says ready', [], () => [[{}, Number(status().readiness.ready)]]);
   gauge('certificate_expiry_timestamp_seconds', 'When the node’s client certificate expires', [], () => {
-    const { notAfter } = status().certificate;
+    const notAfter = status().certificate?.notAfter;
     return notAfter === undefined ? [] : [[{}, Date.parse(notAfter) / 1_000]];
   });
   gauge('cluster_reachable', '1 while this node sees the cluster’s tables', [], () => [

@@ -1,3 +1,4 @@
+import type { WorkerReport } from '../../shared/worker-report.ts';
 import type { SlotView } from '../supervisor.ts';
 
 /**
@@ -20,7 +21,7 @@ export function createReadinessWatch(): ReadinessWatch {
   let reached = false;
   return {
     note(slots) {
-      reached ||= slots.some(({ record }) => record.state === 'ready' && record.report?.leasedOnce === true);
+      reached ||= slots.some(({ record: { state, report } }) => state === 'ready' && works(report));
     },
     now(slots, stopping) {
       this.note(slots);
@@ -31,13 +32,18 @@ export function createReadinessWatch(): ReadinessWatch {
   };
 }
 
+/** A rotation slot has nobody to ask for work. */
+function works(report: WorkerReport | undefined): boolean {
+  return report?.leasedOnce === true || report?.api === 'none';
+}
+
 function reasonsOf({ configuration: { name }, record: { state, why, report } }: SlotView): string[] {
   if (state !== 'ready') return [`slot ${name} is ${state}: ${why}`];
   if (report === undefined) return [`slot ${name} has not reported yet`];
   return [
     ...(report.api === 'lost' ? [`slot ${name} cannot reach the signing API`] : []),
     ...(report.database === 'lost' ? [`slot ${name} cannot reach the driver database`] : []),
-    ...(report.leasedOnce ? [] : [`slot ${name} has not asked for work yet`]),
+    ...(works(report) ? [] : [`slot ${name} has not asked for work yet`]),
     ...(report.breaker === 'closed' ? [] : [`slot ${name} takes no work: its breaker is ${report.breaker}`]),
   ];
 }

@@ -97,7 +97,7 @@ function addStates({ gauge, counter }: Families, { status }: SlotMetricsSource):
     each(({ name, held }) => one(name, held)),
   );
   gauge('api_reached', '1 while the worker reaches the signing API', ['slot'], () =>
-    each(({ name, api }) => flag(name, api && api === 'reached')),
+    each(({ name, api }) => flag(name, api === 'none' ? undefined : api && api === 'reached')),
   );
   gauge('database_answers', '1 while the driver database answers the worker', ['slot'], () =>
     each(({ name, database }) => flag(name, database && database === 'answers')),

@@ -18,7 +18,8 @@ export interface NodeStatus {
   readonly configuredAt: string;
   readonly readiness: Readiness;
   readonly slots: readonly SlotStatus[];
-  readonly certificate: CertificateFacts;
+  /** Absent on a rotation node: it has none. */
+  readonly certificate?: CertificateFacts;
   readonly cluster: ClusterView;
 }
 
@@ -53,7 +54,7 @@ export interface StatusParts {
   readonly configuredAt: Date;
   readonly readiness: Readiness;
   readonly slots: readonly SlotView[];
-  readonly certificate: CertificateFacts;
+  readonly certificate: CertificateFacts | undefined;
   readonly cluster: ClusterView;
 }
 
@@ -69,7 +70,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
     configuredAt: parts.configuredAt.toISOString(),
     readiness,
     slots: slots.map(slotStatus),
-    certificate,
+    ...(certificate === undefined ? {} : { certificate }),
     cluster,
   };
 }

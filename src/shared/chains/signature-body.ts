@@ -60,6 +60,9 @@ export const signatureBody = z.discriminatedUnion('kind', [
   }),
 ]);
 export type SignatureBody = z.infer<typeof signatureBody>;
+export type SignatureKind = SignatureBody['kind'];
+
+export const signatureKinds: readonly SignatureKind[] = signatureBody.options.map(({ shape }) => shape.kind.value);
 
 /** Kinds of the Dfns API that belong to chains whose formats this program does not read. */
 const unsupportedKinds = [

@@ -1,46 +1,94 @@
 import { z } from 'zod';
+import { type SignatureKind, signatureKinds } from '../chains/signature-body.ts';
 import { database, log, name, operations, operators, path, slot } from './sections.ts';
 
-/** `hsm-driver run`: one node of the driver. */
-export const driverConfiguration = z.strictObject({
-  kind: z.literal('driver').describe('What this file configures'),
-  node: name.describe('The node’s name: the common name of its client certificate, on the API’s list'),
-  keyStore: name.describe('The key store that this node’s HSMs and database belong to'),
-  api: z
-    .strictObject({
-      addresses: z
-        .array(z.url({ protocol: /^https$/ }))
-        .min(1)
-        .describe(
-          'Origins of the API’s driver listener, e.g. https://signing.example:8444; the next one is used when one fails',
-        ),
-      caFile: path.describe('CA of the API’s certificate'),
-      certificateFile: path.describe('The node’s client certificate'),
-      privateKeyFile: path.describe('Secret file with its private key'),
-    })
-    .describe('Where this node asks for work'),
-  database: database.describe('The driver database: wrapped keys and the journal; one per key store'),
-  ceremonyFile: path.describe(
-    'The ceremony’s protocol file: pins the attestation key and the canaries of the master key',
-  ),
-  furtherCeremonyFiles: z
-    .array(path)
-    .default([])
-    .describe(
-      'Protocol files of keys that are alive beside it while a key is rotated: the old one, or the one that comes. A slot serves rows of each that its token proves; new keys are made under ceremonyFile',
-    ),
-  stateDirectory: path
-    .default('state')
-    .describe(
-      'Directory of this node, made with mode 0700, for what must outlive its processes even without a database: which PINs were refused',
-    ),
-  slots: z
-    .array(slot)
+/** Where a node asks for work. */
+const api = z.strictObject({
+  addresses: z
+    .array(z.url({ protocol: /^https$/ }))
     .min(1)
-    .refine((slots) => new Set(slots.map((one) => one.name)).size === slots.length, 'slot names must differ')
-    .describe('The HSM slots of this node; each gets a worker process'),
-  operations: operations('the node'),
-  operators,
-  log,
+    .describe(
+      'Origins of the API’s driver listener, e.g. https://signing.example:8444; the next one is used when one fails',
+    ),
+  caFile: path.describe('CA of the API’s certificate'),
+  certificateFile: path.describe('The node’s client certificate'),
+  privateKeyFile: path.describe('Secret file with its private key'),
 });
+export type ApiAccess = z.infer<typeof api>;
+
+const rotation = z.strictObject({
+  keysPerSecond: z
+    .number()
+    .min(0.1)
+    .max(100_000)
+    .default(100)
+    .describe('Most keys that are re-wrapped in a second: the HSM and the database have other work'),
+});
+
+/** `hsm-driver run`: one node of the driver. */
+export const driverConfiguration = z
+  .strictObject({
+    kind: z.literal('driver').describe('What this file configures'),
+    node: name.describe('The node’s name: the common name of its client certificate, on the API’s list'),
+    keyStore: name.describe('The key store that this node’s HSMs and database belong to'),
+    api: api.optional().describe('Where this node asks for work; every node has it but a rotation node'),
+    rotation: rotation
+      .optional()
+      .describe(
+        'Makes this a rotation node instead: its slots re-wrap stored keys from the master keys of furtherCeremonyFiles to that of ceremonyFile, and sign for nobody. Its token was filled by `hsm-driver ceremony next-master-key`; the node has no access to the API',
+      ),
+    database: database.describe('The driver database: wrapped keys and the journal; one per key store'),
+    ceremonyFile: path.describe(
+      'The ceremony’s protocol file: pins the attestation key and the canaries of the master key',
+    ),
+    furtherCeremonyFiles: z
+      .array(path)
+      .default([])
+      .describe(
+        'Protocol files of keys that are alive beside it while a key is rotated: the old one, or the one that comes. A slot serves rows of each that its token proves; new keys are made under ceremonyFile',
+      ),
+    stateDirectory: path
+      .default('state')
+      .describe(
+        'Directory of this node, made with mode 0700, for what must outlive its processes even without a database: which PINs were refused',
+      ),
+    slots: z
+      .array(slot)
+      .min(1)
+      .refine((slots) => new Set(slots.map((one) => one.name)).size === slots.length, 'slot names must differ')
+      .describe('The HSM slots of this node; each gets a worker process'),
+    operations: operations('the node'),
+    operators,
+    authorisation: z
+      .strictObject({
+        mode: z
+          .enum(['off', 'report', 'enforce'])
+          .default('off')
+          .describe(
+            'Whether this node itself checks that a pinned credential of the organisation authorised exactly what is asked: `off` (the signing API is believed), `report` (checked, counted and logged, and carried out all the same) or `enforce`. The same on all nodes of a key store',
+          ),
+        maxAgeMs: z
+          .int()
+          .min(60_000)
+          .max(86_400_000)
+          .default(900_000)
+          .describe(
+            'Oldest authorisation that is carried out, by this node’s clock, from the making of the challenge. Above the API’s signTtlMs and the seven minutes that a caller has to sign and to send',
+          ),
+      })
+      .prefault({})
+      .describe('Whether the signing API must prove that the caller wants what it asks for'),
+    allowedKinds: z
+      .array(z.enum(signatureKinds as [SignatureKind, ...SignatureKind[]]))
+      .min(1)
+      .optional()
+      .describe(
+        'Kinds of signature bodies that this key store signs, e.g. all but Hash, which nobody can read. Keys made meanwhile carry the list in their tagged row, for ever. Default: all',
+      ),
+    log,
+  })
+  .refine(({ api, rotation }) => (api === undefined) !== (rotation === undefined), {
+    path: ['api'],
+    message: 'a node has either api, or rotation where it is a rotation node',
+  });
 export type DriverConfiguration = z.infer<typeof driverConfiguration>;

@@ -27,7 +27,7 @@ export function generateKey(bench: Workbench, job: GenerateKeyJob): GeneratedKey
     wrapMechanism: session.wrapMethod.mechanism,
     masterKeyId: ceremony.masterKey.id,
     integrityKeyId: ceremony.integrityKey.id,
-    allowedKinds: [],
+    allowedKinds: job.allowedKinds ?? [],
     status: 'active',
   };
   const attested = {

@@ -20,6 +20,9 @@ export interface HeldKeys {
   readonly lacking: ReadonlyMap<string, CodedError>;
 }
 
+/** A rotation slot holds older master keys as objects that open keys for the current one to wrap; it signs for nobody. */
+export type SlotPurpose = 'signing' | 'rotation';
+
 /**
  * @param handle an open session of a logged-in user; closed by this function when it throws.
  * @throws MASTER_KEY_MISSING, MASTER_KEY_OTHER about a current key; Pkcs11Fault

@@ -9,7 +9,7 @@ import type { GeneratedKey, GenerateKeyJob, HsmResult, KeyProof, SignAnswer, Sig
 import type { TokenInfo } from './module.ts';
 import type { ProbedCurve, Proof } from './probe.ts';
 import { endByForce, type ThreadHandle } from './thread-handle.ts';
-import { asBuffer, toWire, type WireSignJob, type WireTag } from './thread-protocol.ts';
+import { toWire, type WireSignJob, type WireTag, withBuffers } from './thread-protocol.ts';
 
 /**
  * The HSM of one slot, as a worker's main thread sees it: session threads that make synchronous calls, and nothing that
@@ -27,6 +27,10 @@ export interface Hsm {
   sign(jobs: readonly SignJob[]): Promise<readonly SignAnswer[]>;
   /** Whether each row is of this key store, and its tag that of the integrity key it names. */
   checkTags(keys: readonly WrappedKey[]): Promise<readonly HsmResult<boolean>[]>;
+  /** On a rotation slot: each row as it is under the current master key, proven usable; nothing is stored. */
+  rewrap(rows: readonly WrappedKey[]): Promise<readonly HsmResult<WrappedKey>[]>;
+  /** Each row as it is under the current integrity key; nothing is stored. */
+  retag(rows: readonly WrappedKey[]): Promise<readonly HsmResult<WrappedKey>[]>;
   /** A real wrap, unwrap, sign and verify, and a canary: decides whether a suspect device is good or lost. */
   probe(): Promise<HsmResult<undefined>>;
   /** How long the native call that has lasted longest has lasted; 0 when none is in flight. */
@@ -104,7 +108,7 @@ export function createHsm(
       run<GenerateKeyJob, HsmResult<GeneratedKey>>(
         jobs,
         (job) => refusedCurve('GenerateKey', job.type),
-        async (accepted) => (await dispatcher.run('generate', accepted, (failure) => failure)).map(withBuffers),
+        async (accepted) => (await dispatcher.run('generate', accepted, (failure) => failure)).map(madeWithBuffers),
       ),
 
     sign: (jobs) =>
@@ -125,6 +129,20 @@ export function createHsm(
         keys,
         (key) => (mayBeOurs(key) ? lacks(key.integrityKeyId) : { ok: true, value: false }),
         (accepted) => dispatcher.run('check-tags', accepted.map(wireTag), (failure) => failure),
+      ),
+
+    rewrap: (rows) =>
+      run<WrappedKey, HsmResult<WrappedKey>>(
+        rows,
+        (row) => (row.keyStore === ring.keyStore ? lacks(row.masterKeyId) : foreign(row)),
+        async (accepted) => (await dispatcher.run('rewrap', accepted, (failure) => failure)).map(rowWithBuffers),
+      ),
+
+    retag: (rows) =>
+      run<WrappedKey, HsmResult<WrappedKey>>(
+        rows,
+        (row) => (row.keyStore === ring.keyStore ? lacks(row.integrityKeyId) : foreign(row)),
+        async (accepted) => (await dispatcher.run('retag', accepted, (failure) => failure)).map(rowWithBuffers),
       ),
 
     async probe() {
@@ -161,10 +179,18 @@ function wireTag(key: WrappedKey): WireTag {
 }
 
 /** Buffers arrive from a thread as Uint8Array. */
-function withBuffers(result: HsmResult<GeneratedKey>): HsmResult<GeneratedKey> {
+function madeWithBuffers(result: HsmResult<GeneratedKey>): HsmResult<GeneratedKey> {
   if (!result.ok) return result;
   const { key, attestation } = result.value;
-  return { ok: true, value: { key: { ...key, blob: asBuffer(key.blob), tag: asBuffer(key.tag) }, attestation } };
+  return { ok: true, value: { key: withBuffers(key), attestation } };
+}
+
+function rowWithBuffers(result: HsmResult<WrappedKey>): HsmResult<WrappedKey> {
+  return result.ok ? { ok: true, value: withBuffers(result.value) } : result;
+}
+
+function foreign({ keyId, keyStore }: WrappedKey): HsmResult<never> {
+  return failureOf(new CodedError('KEY_UNUSABLE', `key ${keyId} is of key store ${keyStore}`));
 }
 
 async function stopThreads(threads: readonly ThreadHandle[], dispatcher: Dispatcher): Promise<void> {

@@ -8,17 +8,19 @@ import { CKA } from './constants.ts';
 import { publicKeyHex } from './encoding.ts';
 import { codedError, mayBlameBlob } from './failure.ts';
 import { Pkcs11Fault } from './fault.ts';
-import type { HeldKeys } from './held-keys.ts';
+import type { HeldKeys, SlotPurpose } from './held-keys.ts';
 import { integrityKeyId, integrityKeyText } from './integrity-key-id.ts';
 import type { KeyProof } from './jobs.ts';
 import type { Session } from './session.ts';
 import { signVerified } from './sign-verified.ts';
+import { rotationTemplate } from './templates.ts';
+import { unwrapKey } from './wrap.ts';
 
 /** Whether a token holds the key store's keys: labels lie, so what the keys do is what counts. */
 
 /** @throws MASTER_KEY_OTHER when one of the key store's two keys is not as the ceremony made it. */
 export function proveKeys(session: Session, ceremony: CeremonyFile): void {
-  checkMasterKeyAttributes(session, ceremony);
+  checkAttributes(session, ceremony, masterKeyAttributes);
   checkIntegrityKey(session, ceremony);
 }
 
@@ -57,14 +59,21 @@ export function openCanary(session: Session, { canaries: [first] }: CeremonyFile
  * What a slot can say of each key of the ring, the current ones first. That a further key is missing or another than its
  * file says keeps the slot from its rows, not from work.
  * @param working the curves that the token can do.
+ * @param purpose on a rotation slot the further master keys are objects of another kind.
  * @throws what is the device's fault; never about which keys it holds.
  */
-export function proveFurtherKeys(held: HeldKeys, ring: KeyRing, working: readonly Curve[]): readonly KeyProof[] {
+export function proveFurtherKeys(
+  held: HeldKeys,
+  ring: KeyRing,
+  working: readonly Curve[],
+  purpose: SlotPurpose,
+): readonly KeyProof[] {
   const masterKeys = masterKeysOf(ring).map((file) =>
-    proof('master', file.masterKey.id, () => {
+    proof(purpose === 'signing' || file === ring.current ? 'master' : 'rotation', file.masterKey.id, () => {
       if (file === ring.current) return;
       const session = heldOrThrow(held, held.masterKeys, file.masterKey.id);
-      checkMasterKeyAttributes(session, file);
+      if (purpose === 'rotation') return proveRotationKey(session, file, working);
+      checkAttributes(session, file, masterKeyAttributes);
       proveCanaries(session, file, working);
       mustHold(file, 'attestation key', () => openAttestationKey(session, file));
     }),
@@ -76,6 +85,24 @@ export function proveFurtherKeys(held: HeldKeys, ring: KeyRing, working: readonl
     }),
   );
   return [...masterKeys, ...integrityKeys];
+}
+
+/** It opens the canaries as keys that may be wrapped, and does nothing else. */
+function proveRotationKey(session: Session, file: CeremonyFile, working: readonly Curve[]): void {
+  checkAttributes(session, file, rotationKeyAttributes);
+  const { cryptoki, handle, masterKey, wrapMethod } = session;
+  for (const { curve, publicKey, blob } of file.canaries.filter((one) => working.includes(one.curve))) {
+    mustHold(file, `canary for ${curve}`, () => {
+      const wrapped = Buffer.from(blob, 'base64');
+      const key = unwrapKey(cryptoki, handle, wrapMethod, masterKey, wrapped, rotationTemplate(curve));
+      try {
+        valueIsRefused(cryptoki, handle, key, 'a key opened for rotation');
+        signVerified(session, curve, key, publicKey, randomBytes(32));
+      } finally {
+        session.destroy(key);
+      }
+    });
+  }
 }
 
 function proof(kind: KeyProof['kind'], id: string, prove: () => void): KeyProof {
@@ -114,9 +141,17 @@ const masterKeyAttributes = [
   ['CKA_MODIFIABLE', CKA.MODIFIABLE, false],
 ] as const;
 
+const rotationKeyAttributes = masterKeyAttributes.map(
+  ([name, type, wanted]) => [name, type, type === CKA.WRAP ? false : wanted] as const,
+);
+
 /** Each of these stops an attack that was run (a PIN holder sets CKA_DECRYPT and reads every blob). */
-function checkMasterKeyAttributes({ cryptoki, handle, masterKey }: Session, { masterKey: { id } }: CeremonyFile): void {
-  const wrong = masterKeyAttributes
+function checkAttributes(
+  { cryptoki, handle, masterKey }: Session,
+  { masterKey: { id } }: CeremonyFile,
+  attributes: readonly (readonly [string, number, boolean])[],
+): void {
+  const wrong = attributes
     .filter(([, type, wanted]) => flag(cryptoki, handle, masterKey, type) === !wanted)
     .map(([name, , wanted]) => `${name} is ${!wanted}`);
   if (wrong.length > 0) {

@@ -15,6 +15,8 @@ export interface GenerateKeyJob {
   readonly keyId: string;
   readonly organisation: string;
   readonly type: KeyType;
+  /** Kinds of signature bodies that it signs; absent or empty = all. */
+  readonly allowedKinds?: readonly string[];
 }
 export interface GeneratedKey {
   /** Complete, tag included, ready to be stored. */
@@ -32,7 +34,11 @@ export interface SignJob {
 export type SignAnswer = readonly HsmResult<readonly Signature[]>[];
 
 /** Whether a slot holds one key of the key ring: it does what only that key can do. */
-export type KeyProof = { readonly kind: 'master' | 'integrity'; readonly id: string } & (
+export type KeyProof = {
+  /** `rotation`: the old master key as a rotation slot has it, which opens keys for the new one to wrap. */
+  readonly kind: 'master' | 'integrity' | 'rotation';
+  readonly id: string;
+} & (
   | { readonly proven: true }
   /** Missing, or another key than its ceremony file says. */
   | { readonly proven: false; readonly why: string }

@@ -1,11 +1,12 @@
-import { timingSafeEqual } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createCallClock } from './call-clock.ts';
 import { codedError } from './failure.ts';
 import { generateKey } from './generate-key.ts';
 import { type Cryptoki, loadModule } from './module.ts';
 import { proveAtWork, proveSlot } from './probe.ts';
+import { retagKey, rewrapKey } from './rewrap.ts';
 import { signWithKey } from './sign.ts';
+import { tagHolds } from './tag.ts';
 import {
   fromWire,
   loadedMessage,
@@ -13,6 +14,7 @@ import {
   type ThreadCall,
   type ThreadData,
   type WireTag,
+  withBuffers,
 } from './thread-protocol.ts';
 import { selectToken } from './token.ts';
 import { openWorkbench, type StartUpBlob, type Workbench } from './workbench.ts';
@@ -25,7 +27,7 @@ import { openWorkbench, type StartUpBlob, type Workbench } from './workbench.ts'
 
 if (parentPort === null) throw new Error('session-thread runs as a worker_thread only');
 const port = parentPort;
-const { slot, ring, guard, calls, index } = workerData as ThreadData;
+const { slot, ring, purpose, guard, calls, index } = workerData as ThreadData;
 
 const clock = createCallClock(calls, index, slot.measureCpu);
 
@@ -40,7 +42,7 @@ function work(call: ThreadCall): unknown {
       return selectToken(loaded(), { label: slot.tokenLabel, serial: slot.tokenSerial }).info;
     }
     case 'open': {
-      bench = openWorkbench(loaded(), { slot, ring, guard });
+      bench = openWorkbench(loaded(), { slot, ring, purpose, guard });
       return { token: bench.token.info, countLow: bench.countLow };
     }
     case 'prove':
@@ -59,7 +61,11 @@ function work(call: ThreadCall): unknown {
         ),
       );
     case 'check-tags':
-      return call.ask.map((one) => opened().attempt(() => tagHolds(opened(), one)));
+      return call.ask.map((one) => opened().attempt(() => wireTagHolds(opened(), one)));
+    case 'rewrap':
+      return call.ask.map((row) => opened().attempt(() => rewrapKey(opened(), withBuffers(row))));
+    case 'retag':
+      return call.ask.map((row) => opened().attempt(() => retagKey(opened(), withBuffers(row))));
     case 'probe':
       return opened().attempt(() => proveAtWork(opened(), armed()));
     case 'close':
@@ -84,11 +90,8 @@ function armed(): StartUpBlob {
   return startUpBlob;
 }
 
-/** Made anew and compared here: some tokens' C_Verify accepts a truncated MAC. */
-function tagHolds(bench: Workbench, { integrityKeyId, message, tag }: WireTag): boolean {
-  const stored = fromWire(tag);
-  const made = bench.tag(integrityKeyId, fromWire(message));
-  return stored.length === made.length && timingSafeEqual(stored, made);
+function wireTagHolds(bench: Workbench, { integrityKeyId, message, tag }: WireTag): boolean {
+  return tagHolds(bench, integrityKeyId, fromWire(message), fromWire(tag));
 }
 
 port.on('message', (call: ThreadCall) => {

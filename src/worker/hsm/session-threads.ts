@@ -4,17 +4,21 @@ import { CodedError } from '../../shared/errors.ts';
 import type { KeyRing } from '../../shared/key-ring.ts';
 import type { Log } from '../../shared/log.ts';
 import { createCallCells, oldestCallMs } from './call-clock.ts';
+import type { SlotPurpose } from './held-keys.ts';
 import { createHsm, type Hsm } from './hsm.ts';
 import { admitLogin, createLoginGuard, type FirstLogin, loginOutcome } from './login-guard.ts';
 import type { TokenInfo } from './module.ts';
 import { endByForce, startThread, type ThreadHandle } from './thread-handle.ts';
 import type { Opened, ThreadData } from './thread-protocol.ts';
 
+export type { SlotPurpose } from './held-keys.ts';
 export type { Hsm } from './hsm.ts';
 
 export interface HsmOptions {
   readonly slot: SlotConfiguration;
   readonly ring: KeyRing;
+  /** Default: signing. */
+  readonly purpose?: SlotPurpose;
   /** This token's start-up turn: held from C_Initialize to the end of the last C_Login. */
   readonly turn: { take(): Promise<void>; done(): void };
   /** Asks the cluster's record before this process's first login. */
@@ -29,14 +33,14 @@ export interface HsmOptions {
  * @throws SECRET_FILE_…, MODULE_NOT_LOADED, TOKEN_…, PIN_REFUSED, MASTER_KEY_…, HSM_…, CONFIG_INVALID
  */
 export async function openHsm(options: HsmOptions): Promise<Hsm> {
-  const { slot, ring, log } = options;
+  const { slot, ring, purpose = 'signing', log } = options;
   checkSecretFile(slot.pinFile, `slot ${slot.name} pinFile`);
   // On this thread the assignment reaches the C library's environment, where the module's getenv() looks.
   Object.assign(process.env, slot.environment);
 
   const calls = createCallCells(slot.sessions);
   options.watch?.(() => oldestCallMs(calls));
-  const data: Omit<ThreadData, 'index'> = { slot, ring, guard: createLoginGuard(), calls };
+  const data: Omit<ThreadData, 'index'> = { slot, ring, purpose, guard: createLoginGuard(), calls };
   const threads: ThreadHandle[] = [];
   try {
     const token = await openSessions(data, threads, options);

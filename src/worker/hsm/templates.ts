@@ -39,6 +39,16 @@ function unwrapTemplateOf(curve: Curve): Template {
   return [...demandedOfUnwrapped, attribute(CKA.KEY_TYPE, curveFacts[curve].keyType)];
 }
 
+/** What the old master key unwraps on a rotation slot is extractable, for the new one to wrap it; never readable. */
+export const demandedForRotation: typeof demandedOfUnwrapped = demandedOfUnwrapped.map((one) =>
+  one.type === CKA.EXTRACTABLE ? { ...one, value: true } : one,
+);
+
+/** For C_UnwrapKey of a wallet key by the rotation object of a master key. */
+export function rotationTemplate(curve: Curve): Template {
+  return [...demandedForRotation, attribute(CKA.KEY_TYPE, curveFacts[curve].keyType)];
+}
+
 /**
  * For C_GenerateKeyPair of a wallet key: session objects. The private key is extractable so that C_WrapKey takes it; the
  * caller destroys it right after, whatever happened.

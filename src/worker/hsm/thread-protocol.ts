@@ -2,7 +2,9 @@ import type { SlotConfiguration } from '../../shared/configuration/sections.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import type { KeyRing } from '../../shared/key-ring.ts';
 import type { KeyType } from '../../shared/keys.ts';
+import type { WrappedKey } from '../wrapped-key.ts';
 import type { CallCells } from './call-clock.ts';
+import type { SlotPurpose } from './held-keys.ts';
 import type { GeneratedKey, GenerateKeyJob, HsmResult, SignAnswer } from './jobs.ts';
 import type { LoginGuard } from './login-guard.ts';
 import type { TokenInfo } from './module.ts';
@@ -18,6 +20,7 @@ import type { Armament } from './workbench.ts';
 export interface ThreadData {
   readonly slot: SlotConfiguration;
   readonly ring: KeyRing;
+  readonly purpose: SlotPurpose;
   readonly guard: LoginGuard;
   readonly calls: CallCells;
   /** This thread's cell. */
@@ -31,6 +34,10 @@ export const fromWire = (text: WireBytes): Buffer => Buffer.from(text, 'latin1')
 /** Bytes that were cloned between threads arrive as a plain Uint8Array. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+export function withBuffers(row: WrappedKey): WrappedKey {
+  return { ...row, blob: asBuffer(row.blob), tag: asBuffer(row.tag) };
 }
 
 export interface WireSignJob {
@@ -64,6 +71,8 @@ export interface ThreadCalls {
   generate: { ask: readonly GenerateKeyJob[]; answer: readonly HsmResult<GeneratedKey>[] };
   sign: { ask: readonly WireSignJob[]; answer: readonly SignAnswer[] };
   'check-tags': { ask: readonly WireTag[]; answer: readonly HsmResult<boolean>[] };
+  rewrap: { ask: readonly WrappedKey[]; answer: readonly HsmResult<WrappedKey>[] };
+  retag: { ask: readonly WrappedKey[]; answer: readonly HsmResult<WrappedKey>[] };
   probe: { ask: undefined; answer: HsmResult<undefined> };
   close: { ask: undefined; answer: undefined };
 }

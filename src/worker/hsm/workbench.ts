@@ -7,7 +7,7 @@ import { type KeyRing, masterKeysOf } from '../../shared/key-ring.ts';
 import type { Curve } from '../../shared/keys.ts';
 import { publicKeyHex } from './encoding.ts';
 import { failureOf, isWornOut, mayBlameBlob, succeeded } from './failure.ts';
-import { findKeys, type HeldKeys, isTainted } from './held-keys.ts';
+import { findKeys, type HeldKeys, isTainted, type SlotPurpose } from './held-keys.ts';
 import { openCanary } from './identity.ts';
 import type { HsmResult, KeyProof } from './jobs.ts';
 import { guardedLogin, type LoginGuard } from './login-guard.ts';
@@ -25,6 +25,7 @@ export interface Workbench {
   readonly slot: SlotConfiguration;
   /** The PIN counter was low before this login succeeded. */
   readonly countLow: boolean;
+  readonly purpose: SlotPurpose;
   readonly ring: KeyRing;
   /** The ring’s current one. */
   readonly ceremony: CeremonyFile;
@@ -40,6 +41,8 @@ export interface Workbench {
    * @throws KEY_NOT_ON_SLOT when it is not among the proven ones
    */
   tag(integrityKeyId: string, message: Buffer): Buffer;
+  /** On a rotation slot: the view whose master key is an older one. @throws KEY_NOT_ON_SLOT */
+  rotationKey(masterKeyId: string): Session;
   /** Unwraps, signs, verifies with the start-up blob. @throws HSM_DEVICE_FAULT, or what a new session may mend. */
   proveHealthy(): void;
   /**
@@ -77,13 +80,14 @@ export interface OpenableKey {
 }
 
 export interface WorkbenchOptions {
+  readonly purpose: SlotPurpose;
   readonly slot: SlotConfiguration;
   readonly ring: KeyRing;
   readonly guard: LoginGuard;
 }
 
 /** Initialises the library where no other thread has, selects the token, logs in, finds the keys. In the start-up turn. */
-export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard }: WorkbenchOptions): Workbench {
+export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard, purpose }: WorkbenchOptions): Workbench {
   cryptoki.initialize();
   const token = selectToken(cryptoki, { label: slot.tokenLabel, serial: slot.tokenSerial });
   let countLow = false;
@@ -167,6 +171,7 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard }: Workben
   return {
     token,
     slot,
+    purpose,
     ring,
     ceremony: ring.current,
     get countLow() {
@@ -188,6 +193,7 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard }: Workben
       proven = new Set(keys.flatMap(({ id, proven: counts }) => (counts ? [id] : [])));
       held.current.useMechanism(startUpBlob.wrapMechanism);
     },
+    rotationKey: (masterKeyId) => counted(masterKeyId, held.masterKeys),
     tag: (integrityKeyId, message) => counted(integrityKeyId, held.integrityKeys).hmac(message),
     proveHealthy,
     withUnwrapped({ named, masterKeyId, curve, blob }, use) {

@@ -3,13 +3,17 @@ import { type Capability, capability } from '../../shared/keys.ts';
 import type { DriverDatabase } from '../database.ts';
 import type { StoredKey } from '../key-rows.ts';
 import type { FoundKey, KeyStore } from '../key-store.ts';
+import type { Admission } from '../policy/admission.ts';
 import type { HsmCalls } from './hsm-calls.ts';
-import { type Ending, ended, errorOutcome, type Job, type Step, stepWithoutKey } from './job.ts';
+import { type Ending, ended, errorOutcome, type Job, refused, type Step, stepWithoutKey } from './job.ts';
 
 export interface GenerateKeyDependencies {
   readonly keyStore: string;
   readonly capabilities: ReadonlySet<Capability>;
   readonly keys: Pick<KeyStore, 'findMade' | 'add' | 'discard'>;
+  /** Kinds that new keys sign, in their tagged row for ever; empty = all. */
+  readonly newKeysSign: readonly string[];
+  readonly admission: Pick<Admission, 'current'>;
   readonly hsm: Pick<HsmCalls, 'generateKeys'>;
   readonly database: Pick<DriverDatabase, 'persistently'>;
 }
@@ -25,7 +29,7 @@ export interface MadeKey {
  * key exists if and only if its row was committed: of two nodes with one request, both answer the row that came first.
  */
 export function createGenerateKeyJob(dependencies: GenerateKeyDependencies): Job<LeasedGenerateKey, MadeKey> {
-  const { keys, hsm, database, capabilities } = dependencies;
+  const { keys, hsm, database, capabilities, admission, newKeysSign: allowedKinds } = dependencies;
 
   /** The answer of a key that was made before; undefined when it is not this request's. */
   function before(request: LeasedGenerateKey, found: FoundKey): Step<never> {
@@ -43,7 +47,7 @@ export function createGenerateKeyJob(dependencies: GenerateKeyDependencies): Job
   async function makeNew(requests: readonly LeasedGenerateKey[]): Promise<readonly Step<MadeKey>[]> {
     if (requests.length === 0) return [];
     const answers = await hsm.generateKeys(
-      requests.map(({ id, keyId, organisation, type }) => ({ requestId: id, keyId, organisation, type })),
+      requests.map(({ id, keyId, organisation, type }) => ({ requestId: id, keyId, organisation, type, allowedKinds })),
     );
     return requests.map((request, at) => {
       const answer = answers[at];
@@ -74,12 +78,20 @@ export function createGenerateKeyJob(dependencies: GenerateKeyDependencies): Job
     weight: () => 1,
 
     async make(requests) {
+      const policy = await admission.current();
       const possible = requests.filter((request) => capabilities.has(capability('GenerateKey', request.type.curve)));
       const made = await keys.findMade(possible.map((request) => request.id));
-      const fresh = possible.filter((request) => !made.has(request.id));
+      const denied = new Map<string, Step<never>>();
+      for (const request of possible) {
+        const refusal = policy.frozen(request) ?? (made.has(request.id) ? undefined : policy.generateKey(request));
+        if (refusal !== undefined) denied.set(request.id, refused(refusal));
+      }
+      const fresh = possible.filter((request) => !made.has(request.id) && !denied.has(request.id));
       const steps = await makeNew(fresh);
       const byId = new Map(fresh.map((request, at) => [request.id, steps[at] as Step<MadeKey>]));
       return requests.map((request): Step<MadeKey> => {
+        const refusal = denied.get(request.id);
+        if (refusal !== undefined) return refusal;
         const found = made.get(request.id);
         if (found !== undefined) return before(request, found);
         return byId.get(request.id) ?? notSupported(request);

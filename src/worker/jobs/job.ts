@@ -2,6 +2,7 @@ import type { OutcomeResult } from '../../shared/driver-protocol.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import type { HsmFailure } from '../hsm/jobs.ts';
 import type { FoundKey } from '../key-store.ts';
+import type { Refusal } from '../policy/refusal.ts';
 
 /**
  * A kind of request as work: first what needs the HSM, then what makes the result durable. Both answer each item by
@@ -31,6 +32,11 @@ export function ended(ending: Ending): Extract<Step<never>, { step: 'ended' }> {
 /** An error outcome. `message` reaches the application's operator: it names things, never secrets. */
 export function errorOutcome(code: ErrorCode, message: string, retryable: boolean): OutcomeResult {
   return { kind: 'Error', code, message: message.slice(0, 1000), retryable };
+}
+
+/** A request that the key store's policy keeps from the HSM. */
+export function refused({ code, detail, retryable }: Refusal): Step<never> {
+  return ended(errorOutcome(code, detail, retryable));
 }
 
 /** What a key that cannot be used means for the request that needs it. */

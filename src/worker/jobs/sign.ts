@@ -5,15 +5,17 @@ import type { SignJob } from '../hsm/jobs.ts';
 import { signatureHolds } from '../hsm/verify.ts';
 import { type Journal, type JournalEntry, payloadDigest } from '../journal.ts';
 import type { KeyStore } from '../key-store.ts';
+import type { Admission } from '../policy/admission.ts';
 import type { WrappedKey } from '../wrapped-key.ts';
 import type { HsmCalls } from './hsm-calls.ts';
-import { ended, errorOutcome, type Job, type Step, stepWithoutKey } from './job.ts';
+import { ended, errorOutcome, type Job, refused, type Step, stepWithoutKey } from './job.ts';
 
 export interface SignDependencies {
   readonly keyStore: string;
   readonly capabilities: ReadonlySet<Capability>;
   readonly keys: Pick<KeyStore, 'find' | 'reread'>;
   readonly journal: Journal;
+  readonly admission: Pick<Admission, 'current'>;
   readonly hsm: Pick<HsmCalls, 'sign'>;
   readonly database: Pick<DriverDatabase, 'persistently'>;
 }
@@ -36,28 +38,35 @@ interface Ready {
  * Signatures come verified from the session threads; what is read from the journal is verified here.
  */
 export function createSignJob(dependencies: SignDependencies): Job<LeasedSign, MadeSignatures> {
-  const { keys, journal, hsm, database } = dependencies;
+  const { keys, journal, admission, hsm, database } = dependencies;
   return {
     weight: (request) => request.digests.length,
 
     async make(requests) {
       const steps = new Map<string, Step<MadeSignatures>>();
       const ready: Ready[] = [];
+      const policy = await admission.current();
       const stored = await journal.find(requests.filter((request) => request.lookUp).map((request) => request.id));
       const found = await keys.find(requests.map((request) => request.keyId));
       for (const request of requests) {
-        const refused = refusal(dependencies, request);
+        const impossible = refusal(dependencies, request);
         const key = found.get(request.keyId);
-        if (refused !== undefined) steps.set(request.id, refused);
+        if (impossible !== undefined) steps.set(request.id, impossible);
         else if (key === undefined) steps.set(request.id, notInStore(request));
         else if (key.found !== 'key') steps.set(request.id, stepWithoutKey(key, request.keyId));
         else {
           const unusable = keyRefusal(dependencies, request, key.key);
           const digests = request.digests.map((digest) => Buffer.from(digest, 'hex'));
           const before = stored.get(request.id);
+          const frozen = policy.frozen(request);
           if (unusable !== undefined) steps.set(request.id, unusable);
+          else if (frozen !== undefined) steps.set(request.id, refused(frozen));
           else if (before !== undefined) steps.set(request.id, ended(storedOutcome(before, key.key, digests)));
-          else ready.push({ request, key: key.key, digests });
+          else {
+            const unauthorised = policy.sign(request, key.key);
+            if (unauthorised !== undefined) steps.set(request.id, refused(unauthorised));
+            else ready.push({ request, key: key.key, digests });
+          }
         }
       }
       for (const [id, step] of await signAll(hsm, ready)) steps.set(id, step);

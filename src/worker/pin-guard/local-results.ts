@@ -1,19 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { writeDurably } from '../../shared/durable-file.ts';
 import { CodedError } from '../../shared/errors.ts';
 
 /**
@@ -104,18 +94,6 @@ function parse<Schema extends z.ZodType>(file: string, schema: Schema): z.infer<
     // What it said is not known, so nothing may be tried: a person looks.
     throw new CodedError('CONFIG_INVALID', `${file} is damaged; look at it, then remove it`, { cause });
   }
-}
-
-function writeDurably(file: string, text: string): void {
-  const unfinished = `${file}.${randomUUID()}`;
-  const handle = openSync(unfinished, 'wx', 0o600);
-  try {
-    writeSync(handle, text);
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
-  renameSync(unfinished, file);
 }
 
 function attempt<Value>(directory: string, work: () => Value): Value {

@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { type WalletNetwork, walletNetwork } from '../../../shared/chains/wallet-network.ts';
-import { lengthPrefixed } from '../../../shared/crypto/length-prefixed.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import { entityId, type KeyType, requestId } from '../../../shared/keys.ts';
+import { type KeyType, requestId, walletIdOf } from '../../../shared/keys.ts';
 import type { CheckedUserAction } from '../../authentication/user-action.ts';
 import type { Key } from '../../keys.ts';
 import type { WalletToBe } from '../../wallets/complete-wallets.ts';
@@ -52,7 +50,7 @@ export const createWallet = queuedRoute({
     if (tags.length > 0) call.requirePermission('Wallets:Tags:Add');
     const known = walletNetwork(network);
     if (known === undefined) throw new CodedError('BAD_REQUEST', `network ${network} is not known`);
-    const walletId = idOf(organisation, userAction);
+    const walletId = walletIdOf(organisation, userAction.id);
     if (signingKey?.id === undefined) await withNewKey(call, userAction, tools, walletId, known);
     else await withKey(call, userAction, tools, walletId, signingKey.id, known);
     return await answerWallet(tools, organisation, walletId);
@@ -104,7 +102,14 @@ async function withKey(
   requireType(key.type, network, body.network);
   await changeOnce(tools, call, userAction, async (client) => {
     const { organisation } = requester;
-    await insertWallet(client, { id: walletId, organisation, network: body.network, keyId, ...walletToBe(body) });
+    await insertWallet(client, {
+      id: walletId,
+      organisation,
+      network: body.network,
+      keyId,
+      authorisation: userAction.authorisation,
+      ...walletToBe(body),
+    });
     return { effect: walletId, answer: {} };
   });
 }
@@ -130,10 +135,4 @@ function walletToBe({ name, externalId, tags = [] }: Body): WalletToBe {
     ...(externalId === undefined ? {} : { externalId }),
     tags: [...new Set(tags)],
   };
-}
-
-/** The same user action always means the same wallet. */
-function idOf(organisation: string, userAction: CheckedUserAction): string {
-  const hash = createHash('sha256').update(lengthPrefixed(['hsm-driver wallet v1', organisation, userAction.id]));
-  return entityId('wa', hash.digest());
 }

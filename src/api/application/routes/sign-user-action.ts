@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CodedError } from '../../../shared/errors.ts';
-import { credentialPublicKey, credentialSigned } from '../../authentication/credentials.ts';
+import { credentialSigned } from '../../../shared/user-action/credential-key.ts';
+import { credentialPublicKey } from '../../authentication/credentials.ts';
 import { plainRoute } from '../route.ts';
 
 /** What fits into a request header afterwards, an RSA signature of 8192 bits included. */

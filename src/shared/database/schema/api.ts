@@ -2,10 +2,11 @@ import type { Schema } from '../migrate.ts';
 import { keysAndRequests } from './api/1-keys-and-requests.ts';
 import { walletsAndWebhooks } from './api/2-wallets-and-webhooks.ts';
 import { usedOrders } from './api/3-used-orders.ts';
+import { walletAuthorisation } from './api/4-wallet-authorisation.ts';
 
 /** The signing API's database. */
 export const apiSchema: Schema = {
   purpose: 'api',
-  oldest: 2,
-  migrations: [keysAndRequests, walletsAndWebhooks, usedOrders],
+  oldest: 4,
+  migrations: [keysAndRequests, walletsAndWebhooks, usedOrders, walletAuthorisation],
 };

@@ -4,10 +4,12 @@ import { pinAttempts } from './driver/2-pin-attempts.ts';
 import { nodesAndLeader } from './driver/3-nodes-and-leader.ts';
 import { usedOrders } from './driver/4-used-orders.ts';
 import { auditLog } from './driver/5-audit-log.ts';
+import { policy } from './driver/6-policy.ts';
+import { rotation } from './driver/7-rotation.ts';
 
 /** The driver database: wrapped keys, the journal, what is known of PINs. One per key store, shared by all its nodes. */
 export const driverSchema: Schema = {
   purpose: 'driver',
-  oldest: 5,
-  migrations: [keysAndJournal, pinAttempts, nodesAndLeader, usedOrders, auditLog],
+  oldest: 7,
+  migrations: [keysAndJournal, pinAttempts, nodesAndLeader, usedOrders, auditLog, policy, rotation],
 };

@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { lengthPrefixed } from '../../shared/crypto/length-prefixed.ts';
+import { lengthPrefixed } from '../crypto/length-prefixed.ts';
 
 /**
  * The challenge of a user action: what the caller's credential signs. It holds the hash of the request, so the
@@ -14,6 +14,9 @@ export interface SignedRequest {
   /** The body, exactly as signed; '' for none. */
   readonly payload: string;
 }
+
+/** From a challenge’s making to its expiry: time to sign it; a person may have to press a key. */
+export const challengeTtlMs = 300_000;
 
 const randomLength = 16;
 const hashStart = randomLength + 8;

@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto';
+import type pg from 'pg';
+import { z } from 'zod';
+import type { OrderAbout, SignedOrder } from '../orders/order.ts';
+
+/**
+ * A freeze: nothing is signed, and no key is made, for a key, an organisation or the whole key store, by any node of the
+ * key store, whatever the signing API says. Anybody who may write in the driver database freezes at once; a thaw takes
+ * the operators' order. Both are rows that nobody removes: each node believes in a freeze until it has seen a good thaw.
+ */
+export const freezeScope = z.enum(['key', 'organisation', 'key-store']);
+export type FreezeScope = z.infer<typeof freezeScope>;
+
+export interface Freeze {
+  readonly id: string;
+  readonly scope: FreezeScope;
+  /** Id of the key, of the organisation, or of the key store. */
+  readonly subject: string;
+}
+
+export interface StoredFreeze extends Freeze {
+  readonly reason: string;
+  readonly node: string;
+  readonly frozenAt: Date;
+  readonly thawedAt?: Date;
+}
+
+type Client = Pick<pg.ClientBase, 'query'>;
+
+/** What an order to thaw is about: one freeze, so that it thaws no other. */
+export function aboutThaw(freeze: string): OrderAbout {
+  return { kind: 'thaw', subject: freeze };
+}
+
+/** @returns the new freeze's id. */
+export async function insertFreeze(
+  client: Client,
+  { scope, subject, reason, node }: Omit<StoredFreeze, 'id' | 'frozenAt' | 'thawedAt'>,
+): Promise<string> {
+  const id = randomUUID();
+  await client.query('insert into frozen (id, scope, subject, reason, node) values ($1, $2, $3, $4, $5)', [
+    id,
+    scope,
+    subject,
+    reason,
+    node,
+  ]);
+  return id;
+}
+
+/** @returns false where it was thawed before. */
+export async function insertThaw(
+  client: Client,
+  freeze: string,
+  { order, node }: { readonly order: SignedOrder | undefined; readonly node: string },
+): Promise<boolean> {
+  const { rowCount } = await client.query(
+    'insert into thawed (frozen, signed_order, node) values ($1, $2, $3) on conflict (frozen) do nothing',
+    [freeze, order === undefined ? null : JSON.stringify(order), node],
+  );
+  return rowCount === 1;
+}
+
+/** Newest first. */
+export async function listFreezes(client: Client): Promise<StoredFreeze[]> {
+  const { rows } = await client.query<Omit<StoredFreeze, 'thawedAt'> & { thawedAt: Date | null }>(
+    `select id, scope, subject, reason, frozen.node, frozen_at as "frozenAt", thawed_at as "thawedAt"
+     from frozen left join thawed on thawed.frozen = frozen.id order by frozen_at desc, id`,
+  );
+  return rows.map(({ thawedAt, ...row }) => ({ ...row, ...(thawedAt === null ? {} : { thawedAt }) }));
+}

@@ -1,0 +1,122 @@
+import type { SignatureKind } from '../../shared/chains/signature-body.ts';
+import type { LeasedGenerateKey, LeasedRequest, LeasedSign } from '../../shared/driver-protocol.ts';
+import type { Log } from '../../shared/log.ts';
+import type { PolicyReport } from '../../shared/worker-report.ts';
+import type { Count } from '../metrics.ts';
+import { createQuietLog } from '../quiet-log.ts';
+import type { WrappedKey } from '../wrapped-key.ts';
+import { refuseKeyAuthority } from './generate-key-authority.ts';
+import type { Policy, PolicyState } from './policy-state.ts';
+import { isRefusal, type Refusal, refusal } from './refusal.ts';
+import { refuseSignAuthority } from './sign-authority.ts';
+import { signContent } from './sign-content.ts';
+import type { AuthorityRules } from './user-action.ts';
+
+export interface AdmissionRules {
+  /** What is done with a request that no pinned credential authorised: nothing, a report, a refusal. */
+  readonly mode: 'off' | 'report' | 'enforce';
+  readonly maxAgeMs: number;
+  /** Kinds of signature bodies that the key store signs; undefined: all. */
+  readonly kinds: ReadonlySet<SignatureKind> | undefined;
+}
+
+/** Whether a request may go to the HSM, as far as it does not depend on the HSM. */
+export interface Admission {
+  /** What is decided by, from now on. @throws DatabaseLost */
+  current(): Promise<AdmissionDecisions>;
+  /** For `status`. */
+  report(): PolicyReport;
+}
+
+export interface AdmissionDecisions {
+  /** Whatever was done for it before: nothing leaves the driver for what is frozen. */
+  frozen(request: LeasedRequest): Refusal | undefined;
+  /** For what was not done before: a second delivery gets what there is. */
+  sign(request: LeasedSign, key: WrappedKey): Refusal | undefined;
+  generateKey(request: LeasedGenerateKey): Refusal | undefined;
+}
+
+export interface AdmissionParts {
+  readonly keyStore: string;
+  readonly rules: AdmissionRules;
+  readonly state: Pick<PolicyState, 'current' | 'known'>;
+  readonly count: Count;
+  readonly log: Log;
+}
+
+/** A clock that differs from the database's by more than this jumped: no authorisation's age can be told. */
+const longestClockDifferenceMs = 60_000;
+/** So many wallets are remembered; one that was forgotten is checked again. */
+const mostWallets = 20_000;
+
+export function createAdmission({ keyStore, rules, state, count, log }: AdmissionParts): Admission {
+  const quiet = createQuietLog(log);
+  const { mode, kinds, maxAgeMs } = rules;
+  let wallets = { version: 0, known: new Set<string>() };
+
+  /** Refuses, or only says that it would have. */
+  function judge(request: LeasedRequest, refused: Refusal | undefined): Refusal | undefined {
+    count('authorisations_checked');
+    if (refused === undefined) return undefined;
+    count('authorisations_refused');
+    if (mode === 'enforce') return refused;
+    const { id: requestId, keyId, organisation } = request;
+    quiet.warn({ code: refused.code, cause: refused.detail, requestId, keyId, organisation }, 'would be refused');
+    return undefined;
+  }
+
+  function authorityRules({ credentials }: Policy): AuthorityRules {
+    const version = credentials?.version ?? 0;
+    if (wallets.version !== version || wallets.known.size > mostWallets) wallets = { version, known: new Set() };
+    return { credentials, maxAgeMs, nowMs: Date.now() };
+  }
+
+  function decisions(policy: Policy): AdmissionDecisions {
+    return {
+      frozen: (request) => refuseFrozen(policy, request, keyStore),
+      sign(request, key) {
+        // A policy of kinds holds in every mode; the payload that it reads must then at least be what is signed.
+        const kindsCount = kinds !== undefined || key.allowedKinds.length > 0;
+        if (mode === 'off' && !kindsCount) return undefined;
+        const content = signContent(request, key, kinds);
+        if (isRefusal(content)) return kindsCount ? content : judge(request, content);
+        if (mode === 'off') return undefined;
+        const doubt = refuseClock(policy);
+        return judge(request, doubt ?? refuseSignAuthority(request, content, authorityRules(policy), wallets.known));
+      },
+      generateKey(request) {
+        if (mode === 'off') return undefined;
+        return judge(request, refuseClock(policy) ?? refuseKeyAuthority(request, keyStore, authorityRules(policy)));
+      },
+    };
+  }
+
+  return {
+    current: async () => decisions(await state.current()),
+    report() {
+      const { credentials, frozen, clockAheadMs } = state.known;
+      return {
+        mode,
+        ...(kinds === undefined ? {} : { kinds: [...kinds] }),
+        ...(credentials === undefined
+          ? {}
+          : { credentialList: { version: credentials.version, credentials: credentials.size } }),
+        frozen: frozen.map(({ id, scope, subject }) => ({ id, scope, subject })),
+        clockAheadMs: Math.round(clockAheadMs),
+      };
+    },
+  };
+}
+
+function refuseFrozen({ frozen }: Policy, request: LeasedRequest, keyStore: string): Refusal | undefined {
+  if (frozen.length === 0) return undefined;
+  const subjects = { key: request.keyId, organisation: request.organisation, 'key-store': keyStore };
+  const freeze = frozen.find(({ scope, subject }) => subjects[scope] === subject);
+  return freeze && refusal('FROZEN', `${freeze.scope} ${freeze.subject}, freeze ${freeze.id}`);
+}
+
+function refuseClock({ clockAheadMs }: Policy): Refusal | undefined {
+  if (Math.abs(clockAheadMs) <= longestClockDifferenceMs) return undefined;
+  const seconds = Math.round(clockAheadMs / 1_000);
+  return refusal('AUTHORISATION_EXPIRED', `this node’s clock is ${seconds} s ahead of its database’s`, true);
+}

@@ -1,0 +1,34 @@
+import type { DriverConfiguration } from '../../shared/configuration/driver.ts';
+import { CodedError } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
+import { readOperators } from '../../shared/orders/operators.ts';
+import type { DriverDatabase } from '../database.ts';
+import type { AdmissionRules } from './admission.ts';
+import { openLocalPolicy } from './local-policy.ts';
+import { type PolicyState, startPolicyState } from './policy-state.ts';
+
+/** What a worker's requests are held to, from its configuration, its state directory and the driver database. */
+export interface OpenPolicy {
+  readonly rules: AdmissionRules;
+  readonly state: PolicyState;
+}
+
+/** @throws CONFIG_INVALID */
+export function openPolicy(
+  configuration: Pick<
+    DriverConfiguration,
+    'keyStore' | 'operators' | 'authorisation' | 'allowedKinds' | 'stateDirectory'
+  >,
+  slot: string,
+  database: DriverDatabase,
+  log: Log,
+): OpenPolicy {
+  const { keyStore, authorisation, allowedKinds, stateDirectory } = configuration;
+  const operators = configuration.operators && readOperators(configuration.operators);
+  if (authorisation.mode !== 'off' && operators === undefined)
+    throw new CodedError('CONFIG_INVALID', 'authorisation: lists of credentials need the section operators');
+  return {
+    rules: { ...authorisation, kinds: allowedKinds && new Set(allowedKinds) },
+    state: startPolicyState({ keyStore, operators, database, local: openLocalPolicy(stateDirectory, slot), log }),
+  };
+}
