@@ -17,17 +17,30 @@ export interface LocalProcess {
   stop(): Promise<void>;
 }
 
+/** For tests: where a process runs other than here and now. */
+export interface Surroundings {
+  /** Another version of this repository. */
+  readonly sources?: string;
+  /** What stands before the command: another network, another clock. */
+  readonly via?: readonly string[];
+}
+
 /**
  * Starts one `hsm-driver` process as an operator would, with its log in a file. It has a process group of its own, so
  * that Ctrl-C reaches only us and everything stops in order; on Linux the kernel ends it when we are killed.
  */
-export function startDriverProcess(name: string, args: readonly string[], logFile: string): LocalProcess {
+export function startDriverProcess(
+  name: string,
+  args: readonly string[],
+  logFile: string,
+  { sources = repository, via = [] }: Surroundings = {},
+): LocalProcess {
   mkdirSync(dirname(logFile), { recursive: true });
   const log = createWriteStream(logFile, { flags: 'a' });
-  const command = [process.execPath, '--disable-sigusr1', join(repository, 'src/cli/main.ts'), ...args];
+  const command = [...via, process.execPath, '--disable-sigusr1', join(sources, 'src/cli/main.ts'), ...args];
   const [program = '', ...rest] = onItsOwn(command);
   const child = spawn(program, rest, {
-    cwd: repository,
+    cwd: sources,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env.PATH, HOME: process.env.HOME },

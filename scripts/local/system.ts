@@ -16,7 +16,7 @@ import {
   writeConfigurations,
 } from './installation.ts';
 import { type Places, placesBelow } from './places.ts';
-import { type LocalProcess, runCommand, startDriverProcess, stopMs } from './processes.ts';
+import { type LocalProcess, runCommand, type Surroundings, startDriverProcess, stopMs } from './processes.ts';
 import { openSecrets } from './secrets.ts';
 
 /** The whole system on one machine: PostgreSQL, two software tokens that share a master key, the API, two nodes. */
@@ -29,8 +29,8 @@ export interface LocalSystem {
   readonly client: ClientFile;
   readonly api: LocalProcess;
   readonly nodes: readonly LocalProcess[];
-  startApi(): LocalProcess;
-  startNode(n: number): LocalProcess;
+  startApi(where?: Surroundings): LocalProcess;
+  startNode(n: number, where?: Surroundings): LocalProcess;
   /** Stops PostgreSQL and starts it again on the same port and data. */
   restartDatabase(): Promise<void>;
 }
@@ -85,13 +85,13 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
     runCommand(['migrate', '--config', nodeConfig(1)]),
   ]);
 
-  const start = (name: string, args: readonly string[]): LocalProcess => {
-    const child = startDriverProcess(name, args, join(places.logs, `${name}.log`));
+  const start = (name: string, args: readonly string[], where?: Surroundings): LocalProcess => {
+    const child = startDriverProcess(name, args, join(places.logs, `${name}.log`), where);
     children.push(child);
     return child;
   };
-  const startApi = (): LocalProcess => start('api', ['api', '--config', places.apiConfig]);
-  const startNode = (n: number): LocalProcess => start(`node-${n}`, ['run', '--config', nodeConfig(n)]);
+  const startApi = (where?: Surroundings) => start('api', ['api', '--config', places.apiConfig], where);
+  const startNode = (n: number, where?: Surroundings) => start(`node-${n}`, ['run', '--config', nodeConfig(n)], where);
   // Who works stops before who gives work, so that what is in the HSM is still reported.
   const children: LocalProcess[] = [];
   const stopAll = (mine: (name: string) => boolean) =>
@@ -105,7 +105,7 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
   const driverUrl = `https://127.0.0.1:${ports.driver}`;
   say(`Signing API        ${baseUrl} (applications), ${driverUrl} (drivers), ${places.shown(places.apiConfig)}`);
 
-  const nodes = nodeNumbers.map(startNode);
+  const nodes = nodeNumbers.map((n) => startNode(n));
   const [client] = await Promise.all([
     openClient(places, baseUrl, authorities.application.certificateFile),
     ...nodes.map((node) => node.line('slot ready')),

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { parse, stringify } from 'yaml';
 import type { ApiFile, NodeFile } from '../../scripts/local/installation.ts';
-import type { LocalProcess } from '../../scripts/local/processes.ts';
+import type { LocalProcess, Surroundings } from '../../scripts/local/processes.ts';
 import type { NodeStatus } from '../../src/primary/operations/status.ts';
 import { connectionOptions } from '../../src/shared/database/pool.ts';
 import { buildFaultModule, type FaultControl, openFaultControl } from '../support/fault-module/fault-module.ts';
@@ -31,9 +31,9 @@ export interface FaultSystem {
   /** The processes that run now, by node; and the API. */
   readonly nodes: Map<number, LocalProcess>;
   /** Ends a node with this signal, if it runs, and starts it again. */
-  restartNode(n: number, signal: NodeJS.Signals): Promise<void>;
+  restartNode(n: number, signal: NodeJS.Signals, where?: Surroundings): Promise<void>;
   readonly api: LocalProcess;
-  restartApi(signal: NodeJS.Signals): Promise<void>;
+  restartApi(signal: NodeJS.Signals, where?: Surroundings): Promise<void>;
   restartDatabase(): Promise<void>;
   /** Resolves when the API and its database are there, restarts that are on their way included. */
   back(): Promise<unknown>;
@@ -52,9 +52,14 @@ export interface FaultSystem {
     values?: readonly unknown[],
   ): Promise<Row[]>;
   /** Rewrites a node’s configuration file; SIGHUP or a start puts it in force. */
-  rewriteNode(n: number, change: (file: NodeFile) => NodeFile): void;
-  rewriteApi(change: (file: ApiFile) => ApiFile): void;
+  rewriteNode(n: number, change: Change<NodeFile>): Promise<void>;
+  rewriteApi(change: Change<ApiFile>): Promise<void>;
+  /** The file as it was at first. */
+  restoreNode(n: number): void;
+  restoreApi(): void;
 }
+
+export type Change<File> = (file: File) => File | Promise<File>;
 
 export const nodeTag = (n: number): string => `node-${n}`;
 
@@ -141,6 +146,10 @@ export async function openFaultSystem(
     return restart;
   };
 
+  const configurations = [places.apiConfig, ...[...nodes.keys()].map((n) => join(places.node(n), 'config.yaml'))];
+  const atFirst = new Map(configurations.map((file) => [file, readFileSync(file)]));
+  const restore = (file: string): void => writeFileSync(file, atFirst.get(file) ?? '');
+
   async function end({ pid, exited }: LocalProcess, signal: NodeJS.Signals): Promise<void> {
     process.kill(pid, signal);
     await exited;
@@ -152,21 +161,21 @@ export async function openFaultSystem(
     keys,
     wires: { api: apiWires, driverDatabase, apiDatabase },
     nodes,
-    async restartNode(n, signal) {
+    async restartNode(n, signal, where) {
       const before = nodes.get(n);
       if (before !== undefined) await end(before, signal);
-      const after = system.startNode(n);
+      const after = system.startNode(n, where);
       nodes.set(n, after);
       await after.line('slot ready');
     },
     get api() {
       return api;
     },
-    restartApi: (signal) =>
+    restartApi: (signal, where) =>
       during(
         (async () => {
           await end(api, signal);
-          api = system.startApi();
+          api = system.startApi(where);
           await api.line('signing API started');
         })(),
       ),
@@ -195,9 +204,11 @@ export async function openFaultSystem(
     query,
     rewriteNode: (n, change) => rewrite(join(places.node(n), 'config.yaml'), change),
     rewriteApi: (change) => rewrite(places.apiConfig, change),
+    restoreNode: (n) => restore(join(places.node(n), 'config.yaml')),
+    restoreApi: () => restore(places.apiConfig),
   };
 }
 
-function rewrite<File>(file: string, change: (content: File) => File): void {
-  writeFileSync(file, stringify(change(parse(readFileSync(file, 'utf8')) as File)));
+async function rewrite<File>(file: string, change: Change<File>): Promise<void> {
+  writeFileSync(file, stringify(await change(parse(readFileSync(file, 'utf8')) as File)));
 }

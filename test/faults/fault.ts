@@ -8,6 +8,8 @@ import type { FaultSystem } from './fault-system.ts';
  */
 export interface Fault {
   readonly name: string;
+  /** One sentence, where this machine cannot do it: the row is skipped, and says so. */
+  impossible?(): Promise<string | undefined>;
   /** Before anybody signs, and after nobody does any more. */
   prepare?(system: FaultSystem): unknown;
   tidy?(system: FaultSystem): unknown;

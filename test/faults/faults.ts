@@ -3,6 +3,13 @@ import { hsmFaults } from './hsm-faults.ts';
 import { networkFaults } from './network-faults.ts';
 import { operatorFaults } from './operator-faults.ts';
 import { processFaults } from './process-faults.ts';
+import { versionFaults } from './version-faults.ts';
 
 /** All rows, in the order in which they run. */
-export const faults: readonly Fault[] = [...hsmFaults, ...operatorFaults, ...processFaults, ...networkFaults];
+export const faults: readonly Fault[] = [
+  ...hsmFaults,
+  ...operatorFaults,
+  ...processFaults,
+  ...networkFaults,
+  ...versionFaults,
+];

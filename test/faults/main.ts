@@ -37,6 +37,11 @@ try {
   });
   for (const fault of chosen) {
     if (interrupted.signal.aborted) break;
+    const obstacle = await fault.impossible?.();
+    if (obstacle !== undefined) {
+      say(`skip   ${fault.name}: ${obstacle}`);
+      continue;
+    }
     const result = await runFault(system, fault, { timed: true });
     results.push(result);
     say(tell(result));

@@ -4,14 +4,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
 import { freePort } from '../../scripts/local/free-port.ts';
 import type { ApiFile } from '../../scripts/local/installation.ts';
-import { type LocalProcess, startDriverProcess } from '../../scripts/local/processes.ts';
+import { type LocalProcess, type Surroundings, startDriverProcess } from '../../scripts/local/processes.ts';
 import { openTcpProxy } from '../support/tcp-proxy.ts';
-import type { FaultSystem } from './fault-system.ts';
+import type { Change, FaultSystem } from './fault-system.ts';
 
 /** API processes beside the first one, all behind a layer-4 proxy that passes TLS through and leaves out dead ones. */
 export interface MoreApis {
   /** Of the proxy, for applications; drivers go through their wires. */
   readonly baseUrl: string;
+  /** How often applications were given to each, the first one first. */
+  readonly connectionsOf: readonly number[];
   /** Kills each of the new ones in turn, and starts it again; what it does at that moment is left to chance. */
   killEach(): Promise<void>;
   close(): Promise<void>;
@@ -27,7 +29,11 @@ interface Api {
 
 const killings = 4;
 
-export async function openMoreApis(system: FaultSystem, count: number): Promise<MoreApis> {
+export async function openMoreApis(
+  system: FaultSystem,
+  count: number,
+  { change = (file) => file, ...where }: Surroundings & { readonly change?: Change<ApiFile> } = {},
+): Promise<MoreApis> {
   const { places, ports } = system.system;
   const first = { applicationPort: ports.application, driverPort: ports.driver };
   const cleanUps: (() => void | Promise<void>)[] = [];
@@ -42,6 +48,7 @@ export async function openMoreApis(system: FaultSystem, count: number): Promise<
       api.name,
       ['api', '--config', api.configFile],
       join(places.logs, `${api.name}.log`),
+      where,
     );
     await started.line('signing API started');
     return Object.assign(api, { process: started });
@@ -59,28 +66,32 @@ export async function openMoreApis(system: FaultSystem, count: number): Promise<
     const [applicationPort, driverPort] = [await freePort(), await freePort()];
     const file = parse(readFileSync(places.apiConfig, 'utf8')) as ApiFile;
     const configFile = join(places.root, 'api', `config-${at}.yaml`);
-    writeFileSync(
-      configFile,
-      stringify({
-        ...file,
-        application: { ...file.application, port: applicationPort },
-        driver: { ...file.driver, port: driverPort },
-      }),
-    );
+    const own = {
+      ...file,
+      application: { ...file.application, port: applicationPort },
+      driver: { ...file.driver, port: driverPort },
+    };
+    writeFileSync(configFile, stringify(await change(own)));
     const api = await start({ name: `api-${at}`, configFile, applicationPort, driverPort });
     more.push(api);
     enter(api);
   }
+  const connections = new Map([first, ...more].map(({ applicationPort }) => [applicationPort, 0]));
   let turn = 0;
   const proxy = await openTcpProxy({ teardown: (handler) => cleanUps.push(handler) }, () => {
     const all = [first, ...live];
-    return (all[turn++ % all.length] ?? first).applicationPort;
+    const { applicationPort } = all[turn++ % all.length] ?? first;
+    connections.set(applicationPort, (connections.get(applicationPort) ?? 0) + 1);
+    return applicationPort;
   });
   // Drivers come in by new connections only: spread them now.
   for (const wire of Object.values(system.wires.api)) wire.cut();
 
   return {
     baseUrl: `https://127.0.0.1:${proxy.port}`,
+    get connectionsOf() {
+      return [...connections.values()];
+    },
     async killEach() {
       for (let time = 0; time < killings; time++) {
         const api = more[time % more.length] as Api;

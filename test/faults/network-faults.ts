@@ -65,13 +65,13 @@ const [holdMs, signTtlMs, outageMs] = [3_000, 6_000, 16_000];
 const bothDown: Fault = {
   name: `both HSMs gone for ${outageMs / 1_000} s, longer than a request may live`,
   async prepare(system: FaultSystem) {
-    system.rewriteApi((file) => ({ ...file, holdMs, signTtlMs }));
+    await system.rewriteApi((file) => ({ ...file, holdMs, signTtlMs }));
     await system.restartApi('SIGTERM');
   },
   inject: ({ control }) => control.set([{ action: 'vanish', what: 'token' }]),
   heal: ({ control }) => control.clear(),
   async tidy(system: FaultSystem) {
-    system.rewriteApi(({ holdMs: _, signTtlMs: __, ...file }) => file);
+    system.restoreApi();
     await system.restartApi('SIGTERM');
   },
   expect: {

@@ -30,20 +30,14 @@ function pinRefused(name: string, logins: number, pin?: 'locked'): Fault {
 }
 
 const cleanUps: (() => void | Promise<void>)[] = [];
-let own: {
-  readonly environment: Readonly<Record<string, string>>;
-  readonly tokenLabel: string;
-  readonly pinFile: string;
-};
 
 const wrongMasterKey: Fault = {
   name: 'wrong master key',
   async inject(system) {
     const stranger = (await createKeyStore({ teardown: (handler) => cleanUps.push(handler) })).slots[0];
-    system.rewriteNode(1, (file) => ({
+    await system.rewriteNode(1, (file) => ({
       ...file,
       slots: file.slots.map((slot) => {
-        own = { environment: slot.environment ?? {}, tokenLabel: slot.tokenLabel, pinFile: slot.pinFile };
         const { SOFTHSM2_CONF = '' } = stranger.environment;
         const environment = { ...slot.environment, SOFTHSM2_CONF };
         return { ...slot, environment, tokenLabel: stranger.tokenLabel, pinFile: stranger.pinFile };
@@ -52,7 +46,7 @@ const wrongMasterKey: Fault = {
     reload(system, 1);
   },
   heal(system) {
-    system.rewriteNode(1, (file) => ({ ...file, slots: file.slots.map((slot) => ({ ...slot, ...own })) }));
+    system.restoreNode(1);
     reload(system, 1);
   },
   async tidy() {

@@ -11,6 +11,7 @@ import { createUserActions } from '../authentication/user-action.ts';
 import type { Keys } from '../keys.ts';
 import { applicationDocument } from '../openapi/application-document.ts';
 import type { RequestQueue } from '../queue/request.ts';
+import { closeUnusedConnections } from '../unused-connections.ts';
 import type { WebhookSecrets } from '../webhooks/secrets.ts';
 import type { WebhookSender } from '../webhooks/send.ts';
 import { refuseMalformedRequest } from './client-error.ts';
@@ -80,6 +81,7 @@ export function createApplicationServer(options: ApplicationServerOptions): Fast
     async (_request: FastifyRequest, bytes: Buffer) => readJsonBody(bytes),
   );
   refuseWhileStopping(server);
+  closeUnusedConnections(server);
   server.addHook('onSend', async (_request, reply) => {
     reply.headers(securityHeaders);
   });

@@ -11,6 +11,7 @@ import type { Log } from '../../shared/log.ts';
 import { driverDocument } from '../openapi/driver-document.ts';
 import type { DriverQueue } from '../queue/driver-side.ts';
 import type { DriverNode } from '../queue/lease.ts';
+import { closeUnusedConnections } from '../unused-connections.ts';
 import { createIdentify } from './client-identity.ts';
 import type { DriverList } from './driver-list.ts';
 
@@ -43,6 +44,8 @@ export function createDriverServer({ configuration, queue, drivers, log }: Drive
     keepAliveTimeout: keepAliveMs,
     forceCloseConnections: 'idle',
   }) as unknown as FastifyInstance;
+
+  closeUnusedConnections(server);
 
   const callers = new WeakMap<FastifyRequest, DriverNode>();
   server.addHook('onRequest', async (request) => {
