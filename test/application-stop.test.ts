@@ -58,6 +58,8 @@ t.test(
 t.test('a connection ends with the answer that was under way when the stop began', async (t) => {
   const server = fastify({ keepAliveTimeout: 75_000, forceCloseConnections: 'idle' });
   closeUnusedConnections(server);
+  const stopping = Promise.withResolvers<void>();
+  server.addHook('preClose', async () => stopping.resolve());
   const asked = Promise.withResolvers<void>();
   const goOn = Promise.withResolvers<void>();
   server.get('/', async () => {
@@ -74,6 +76,7 @@ t.test('a connection ends with the answer that was under way when the stop began
   socket.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n');
   await asked.promise;
   const closed = server.close();
+  await stopping.promise;
   goOn.resolve();
   await Promise.all([closed, once(socket, 'close')]);
   t.match(received, /^HTTP\/1\.1 200 OK\r\n/);

@@ -14,6 +14,7 @@ export interface Migration {
   /**
    * The oldest schema version that a program must know to run on a database with this migration. Left out: its own, so
    * older programs stop. An expansion names an older one, so that version N-1 goes on during a rolling upgrade.
+   * Not simply the one before: what counts is the schema that the last release knows (test/versions.test.ts runs it).
    */
   readonly needs?: number;
   /** SQL statements; `runtime` is the quoted name of the runtime role, for grants. */

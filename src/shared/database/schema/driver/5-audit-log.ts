@@ -3,7 +3,7 @@ import type { Migration } from '../../migrate.ts';
 export const auditLog: Migration = {
   version: 5,
   name: 'audit log',
-  needs: 4,
+  needs: 3,
   sql: (runtime) => `
     -- One hash chain for each process from its start to its end (src/shared/audit). Append-only: the runtime role can
     -- neither change nor delete what is here.

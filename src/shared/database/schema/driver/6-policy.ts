@@ -3,7 +3,7 @@ import type { Migration } from '../../migrate.ts';
 export const policy: Migration = {
   version: 6,
   name: 'pinned credentials, freezes and thaws',
-  needs: 5,
+  needs: 3,
   sql: (runtime) => `
     -- Lists of credentials (src/shared/credential-list), each with the order that approves its bytes. A node believes
     -- the order, never the row, and remembers the highest version that it saw.

@@ -3,7 +3,7 @@ import type { Migration } from '../../migrate.ts';
 export const rotation: Migration = {
   version: 7,
   name: 'key rotation',
-  needs: 6,
+  needs: 3,
   sql: (runtime) => `
     -- What people asked for, and how far it is. A hint without authority: which keys there are says each node's
     -- configuration, and what a row is says its tag.
