@@ -26,7 +26,7 @@ async function nodeBecomesOlder(system: FaultSystem, n: number): Promise<void> {
 }
 
 async function nodeBecomesNew(system: FaultSystem, n: number): Promise<void> {
-  await system.restoreNode(n);
+  system.restoreNode(n);
   await system.restartNode(n, 'SIGTERM');
 }
 
@@ -81,8 +81,9 @@ export const rollingUpgrade: Fault = {
   async inject(system) {
     await nodeBecomesNew(system, 1);
     await signsAgain(system, 1);
-    await system.restoreApi();
-    await system.restartApi('SIGTERM');
+    system.restoreApi();
+    // That version waited for idle connections when it was asked to stop, for more than a minute.
+    await system.restartApi('SIGKILL');
     await signsAgain(system, 2);
     await nodeBecomesNew(system, 2);
     await makeKeys(system);
