@@ -1,18 +1,15 @@
-import { execFile } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
-import { stringify } from 'yaml';
 import { createPool } from '../src/shared/database/pool.ts';
 import { createLog } from '../src/shared/log.ts';
 import { recordOrder } from '../src/shared/orders/used-orders.ts';
 import { openTestDatabases } from './support/database.ts';
+import { nodeCommands, hsmDriver as run } from './support/node-commands.ts';
 import { makeOperators } from './support/operators.ts';
 import { temporaryDirectory } from './support/soft-token.ts';
 
 /** `hsm-driver order …`, and a command that needs an order. */
-const main = resolve(import.meta.dirname, '../src/cli/main.ts');
 const directory = temporaryDirectory(t);
 const databases = await openTestDatabases(t);
 const pool = createPool(
@@ -22,42 +19,12 @@ const pool = createPool(
 );
 t.teardown(() => pool.end());
 const operators = makeOperators(directory, ['alice', 'bob'], 2);
-const config = join(directory, 'node.yaml');
-writeFileSync(
-  config,
-  stringify({
-    kind: 'driver',
-    node: 'node-1',
-    keyStore: 'main',
-    api: {
-      addresses: ['https://127.0.0.1:8444'],
-      caFile: 'ca.pem',
-      certificateFile: 'node.pem',
-      privateKeyFile: 'node.key',
-    },
-    database: databases.driver,
-    ceremonyFile: 'ceremony.json',
-    slots: [{ name: 'hsm-1', module: 'hsm.so', tokenLabel: 'hsm-1', tokenSerial: '0123456789abcdef', pinFile: 'pin' }],
-    operators: operators.configuration,
-  }),
-);
-
-interface Result {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function run(...words: string[]): Promise<Result> {
-  try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [main, ...words]);
-    return { code: 0, stdout, stderr };
-  } catch (error) {
-    const { code, stdout, stderr } = error as unknown as Result;
-    return { code, stdout, stderr };
-  }
-}
-
+const { config } = nodeCommands(directory, {
+  keyStore: 'main',
+  database: databases.driver,
+  operators,
+  stateDirectory: join(directory, 'state'),
+});
 const order = join(directory, 'clear.json');
 const clear = (...more: string[]) => run('pin', 'clear', '--config', config, '--slot', 'hsm-1', '--yes', ...more);
 const sign = (operator: string, ...more: string[]) =>

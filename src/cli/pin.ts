@@ -6,13 +6,11 @@ import { isUnreachable, unreachable } from '../shared/database/faults.ts';
 import { checkSchema } from '../shared/database/migrate.ts';
 import { createPool } from '../shared/database/pool.ts';
 import { driverSchema } from '../shared/database/schema/driver.ts';
-import { inTransaction } from '../shared/database/transaction.ts';
 import { CodedError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
-import { requireOrder } from '../shared/orders/require-order.ts';
-import { recordOrder } from '../shared/orders/used-orders.ts';
 import { type ClearOrder, clearAttempts, readRefusals } from '../worker/pin-guard/clear-attempts.ts';
 import { type LocalResults, openLocalResults } from '../worker/pin-guard/local-results.ts';
+import { carryOut } from './carry-out.ts';
 import type { Command } from './command.ts';
 import { orderOption } from './order-option.ts';
 
@@ -67,11 +65,11 @@ export async function clearPin(
       say(`token “${tokenLabel}” (${tokenSerial}): ${state} by ${where}${reason === '' ? '' : `, ${reason}`}`);
     }
     if (!yes) return say('nothing was changed; add --yes to allow one more try');
-    const order = requireOrder(configuration, { kind: 'pin-clear', subject: `${node}/${slot.name}` }, orderFile);
-    await inTransaction(pool, async (client) => {
-      if (order !== undefined) await recordOrder(client, order, { node });
-      await clearAttempts(client, cleared);
-    });
+    const about = { kind: 'pin-clear', subject: `${node}/${slot.name}` } as const;
+    const events = [{ kind: 'pin-cleared', guardGroup: cleared.guardGroup, node, slot: slot.name }] as const;
+    await carryOut(pool, { configuration, command: 'pin clear', about, orderFile, events }, (client) =>
+      clearAttempts(client, cleared),
+    );
     local.forgetRefusals(cleared.guardGroup);
   } catch (error) {
     throw isUnreachable(error) ? unreachable(database, error) : error;

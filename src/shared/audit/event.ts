@@ -16,6 +16,9 @@ export type AuditEvent =
   | HeadSigned
   | HeadAnchored
   | OrderCarriedOut
+  | Frozen
+  | Thawed
+  | CredentialsInstalled
   | RotationStep
   | PinCleared
   | CeremonyStep
@@ -117,6 +120,29 @@ export interface OrderCarriedOut {
   readonly operators: readonly string[];
   /** Of the order's text as it was signed. */
   readonly order: string;
+}
+
+/** Nothing is signed for this from now on. */
+export interface Frozen {
+  readonly kind: 'frozen';
+  readonly freeze: string;
+  readonly scope: 'key' | 'organisation' | 'key-store';
+  readonly subject: string;
+  readonly reason: string;
+}
+
+export interface Thawed {
+  readonly kind: 'thawed';
+  readonly freeze: string;
+}
+
+/** A list of credentials came in force. */
+export interface CredentialsInstalled {
+  readonly kind: 'credentials-installed';
+  readonly version: number;
+  readonly credentials: number;
+  /** SHA-256 of the list's file, lower-case hex. */
+  readonly list: string;
 }
 
 /** Master key or integrity key rotation, and the destruction of an old key. */

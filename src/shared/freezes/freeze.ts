@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { z } from 'zod';
 import type { OrderAbout, SignedOrder } from '../orders/order.ts';
@@ -32,12 +31,10 @@ export function aboutThaw(freeze: string): OrderAbout {
   return { kind: 'thaw', subject: freeze };
 }
 
-/** @returns the new freeze's id. */
 export async function insertFreeze(
   client: Client,
-  { scope, subject, reason, node }: Omit<StoredFreeze, 'id' | 'frozenAt' | 'thawedAt'>,
-): Promise<string> {
-  const id = randomUUID();
+  { id, scope, subject, reason, node }: Omit<StoredFreeze, 'frozenAt' | 'thawedAt'>,
+): Promise<void> {
   await client.query('insert into frozen (id, scope, subject, reason, node) values ($1, $2, $3, $4, $5)', [
     id,
     scope,
@@ -45,7 +42,6 @@ export async function insertFreeze(
     reason,
     node,
   ]);
-  return id;
 }
 
 /** @returns false where it was thawed before. */
