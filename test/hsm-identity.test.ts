@@ -1,14 +1,13 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { performCeremony } from '../src/ceremony/perform-ceremony.ts';
 import type { CeremonyFile } from '../src/shared/ceremony-file.ts';
 import { makeKey, open } from './support/open-hsm.ts';
 import {
   addToken,
-  ceremonyFor,
   createKeyStore,
   createSoftToken,
+  holdCeremony,
   slotIn,
   temporaryDirectory,
 } from './support/soft-token.ts';
@@ -22,7 +21,7 @@ const other = await (async () => {
   const directory = temporaryDirectory(t);
   const slot = slotIn(directory, 'other', 'token a');
   await addToken(slot);
-  const ceremony = await performCeremony(ceremonyFor([slot], join(directory, 'ceremony.json')), () => {});
+  const ceremony = await holdCeremony([slot], join(directory, 'ceremony.json'));
   return { slot, ceremony, keyStore: store.keyStore };
 })();
 

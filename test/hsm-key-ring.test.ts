@@ -1,17 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import t from 'tap';
-import { performCeremony } from '../src/ceremony/perform-ceremony.ts';
 import type { CeremonyFile } from '../src/shared/ceremony-file.ts';
 import { makeKey, open } from './support/open-hsm.ts';
-import { ceremonyFor, createKeyStore } from './support/soft-token.ts';
+import { createKeyStore, holdCeremony } from './support/soft-token.ts';
 
 /** A slot serves the rows of every key of the ring that its token proves, and says which it lacks. */
 const store = await createKeyStore(t);
 const [slot] = store.slots;
 const { ceremony } = store;
 /** More keys on the first token, of a ceremony under another name. */
-const more = await performCeremony(ceremonyFor([slot], join(store.directory, 'more.json'), 'store-more'), () => {});
+const more = await holdCeremony([slot], join(store.directory, 'more.json'), 'store-more');
 const request = [{ requestId: 'sig-1', digests: [randomBytes(32)] }];
 const notHere = { ok: false, code: 'KEY_NOT_ON_SLOT', device: 'healthy', retryable: true };
 

@@ -1,6 +1,6 @@
 import { createCipheriv, randomBytes } from 'node:crypto';
 import t from 'tap';
-import { chosenMethods } from '../src/ceremony/participants.ts';
+import { chosenMethods } from '../src/ceremony/wrap-choice.ts';
 import { driverConfiguration } from '../src/shared/configuration/driver.ts';
 import type { WrapMethod } from '../src/shared/wrap-algorithms.ts';
 import { CKA, CKM } from '../src/worker/hsm/constants.ts';
@@ -157,10 +157,7 @@ t.test('a configuration that leaves out the algorithm of the ceremony is refused
 t.test('a ceremony takes one algorithm for all tokens, and one number where they share one', async (t) => {
   const rfc = (mechanism: number): WrapMethod => ({ algorithm: 'RFC5649', mechanism });
   const choose = (...tokens: readonly (readonly WrapMethod[])[]): readonly WrapMethod[] =>
-    chosenMethods(
-      tokens.map((_one, index) => ({ token: { name: `t${index}` } }) as never),
-      tokens.map((wrapMethods) => ({ wrapMethods })),
-    );
+    chosenMethods(tokens.map((wrapMethods, index) => ({ name: `t${index}`, wrapMethods })));
   t.same(choose([rfc(0x210b), rfc(0x210a)], [rfc(0x210a)]), [rfc(0x210a), rfc(0x210a)]);
   t.same(choose([rfc(0x210a)], [rfc(0x80000171)]), [rfc(0x210a), rfc(0x80000171)], 'each its own');
   t.same(choose([rfc(0x210a), gcm], [gcm]), [gcm, gcm], 'the best that all can do');

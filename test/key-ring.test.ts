@@ -6,7 +6,7 @@ import { createKeyRing, integrityKeysOf, masterKeysOf } from '../src/shared/key-
 const point = `04${'ab'.repeat(64)}`;
 function file(masterKey: string, integrityKey: string, change: Partial<CeremonyFile> = {}): CeremonyFile {
   return {
-    version: 1,
+    version: 2,
     keyStore: 'store',
     createdAt: '2026-01-01T00:00:00.000Z',
     masterKey: { id: masterKey, label: 'master', ckaId: '01', wrapAlgorithm: 'RFC5649', wrapMechanism: 0x210a },
@@ -14,6 +14,8 @@ function file(masterKey: string, integrityKey: string, change: Partial<CeremonyF
     attestationKey: { publicKey: point, blob: '' },
     canaries: [],
     tokens: [],
+    steps: [],
+    explanations: [],
     ...change,
   };
 }

@@ -35,50 +35,66 @@ export interface Adjustments {
 }
 
 function slotOf({ places, secrets, module }: Installation, n: number) {
+  return tokenIn(places.token(n), `hsm-${n}`, secrets, module);
+}
+
+function backupOf({ places, secrets, module }: Installation) {
+  return tokenIn(places.backupToken, 'backup', secrets, module);
+}
+
+function tokenIn(directory: string, name: string, secrets: Secrets, module: string) {
   return {
-    name: `hsm-${n}`,
+    name,
     module,
-    environment: { SOFTHSM2_CONF: join(places.token(n), 'softhsm2.conf') },
-    tokenLabel: `hsm-${n}`,
-    pinFile: secrets.pin(`hsm-${n}.pin`).file,
+    environment: { SOFTHSM2_CONF: join(directory, 'softhsm2.conf') },
+    tokenLabel: name,
+    pinFile: secrets.pin(`${name}.pin`).file,
   };
 }
 
 /** Makes the two software tokens that stand for two HSMs; tokens that are there are left alone. */
 export async function openTokens(installation: Installation): Promise<void> {
-  const { places, secrets, module } = installation;
-  for (const n of nodeNumbers) {
-    const directory = places.token(n);
-    const done = join(directory, 'initialised');
-    if (existsSync(done)) continue;
-    mkdirSync(join(directory, 'tokens'), { recursive: true, mode: 0o700 });
-    const slot = slotOf(installation, n);
-    writeFileSync(
-      slot.environment.SOFTHSM2_CONF,
-      `directories.tokendir = ${join(directory, 'tokens')}\nobjectstore.backend = file\nlog.level = ERROR\n`,
-    );
-    await initialiseSoftToken({
-      module,
-      environment: slot.environment,
-      label: slot.tokenLabel,
-      soPin: secrets.pin(`hsm-${n}.so-pin`).value,
-      pin: secrets.pin(`hsm-${n}.pin`).value,
-    });
-    writeFileSync(done, `${new Date().toISOString()}\n`);
-  }
+  for (const n of nodeNumbers) await openToken(installation, installation.places.token(n), slotOf(installation, n));
 }
 
-/** The ceremony: one master key for both tokens, never outside an HSM in the clear. Its protocol file pins it. */
+async function openToken(
+  { secrets, module }: Installation,
+  directory: string,
+  { name, environment, tokenLabel }: ReturnType<typeof tokenIn>,
+): Promise<void> {
+  const done = join(directory, 'initialised');
+  if (existsSync(done)) return;
+  mkdirSync(join(directory, 'tokens'), { recursive: true, mode: 0o700 });
+  writeFileSync(
+    environment.SOFTHSM2_CONF,
+    `directories.tokendir = ${join(directory, 'tokens')}\nobjectstore.backend = file\nlog.level = ERROR\n`,
+  );
+  await initialiseSoftToken({
+    module,
+    environment,
+    label: tokenLabel,
+    soPin: secrets.pin(`${name}.so-pin`).value,
+    pin: secrets.pin(`${name}.pin`).value,
+  });
+  writeFileSync(done, `${new Date().toISOString()}\n`);
+}
+
+/**
+ * The ceremony, as a rehearsal: one master key for both tokens and a backup token, never outside an HSM in the clear. Its
+ * protocol file pins it.
+ */
 export async function holdCeremony(installation: Installation): Promise<void> {
   const { places } = installation;
   if (existsSync(places.ceremonyFile)) return;
+  await openToken(installation, places.backupToken, backupOf(installation));
   writeYaml(places.ceremony, {
     kind: 'ceremony',
     keyStore,
     ceremonyFile: places.ceremonyFile,
+    backup: backupOf(installation),
     tokens: nodeNumbers.map((n) => slotOf(installation, n)),
   });
-  await runCommand(['ceremony', '--config', places.ceremony]);
+  await runCommand(['ceremony', '--config', places.ceremony, '--yes']);
 }
 
 export interface WantedPorts {

@@ -18,6 +18,7 @@ export interface Places {
   readonly samples: string;
   node(n: number): string;
   token(n: number): string;
+  readonly backupToken: string;
   /** A path as people want to read it: relative to the repository where it is inside. */
   shown(path: string): string;
 }
@@ -38,6 +39,7 @@ export function placesBelow(directory: string): Places {
     samples: join(root, 'samples.json'),
     node: (n) => join(root, `nodes/${n}`),
     token: (n) => join(root, `tokens/hsm-${n}`),
+    backupToken: join(root, 'tokens/backup'),
     shown: (path) => (path.startsWith(`${repository}/`) ? path.slice(repository.length + 1) : path),
   };
 }

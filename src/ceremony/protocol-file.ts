@@ -1,13 +1,64 @@
-import { closeSync, fsyncSync, linkSync, openSync, rmSync, writeSync } from 'node:fs';
-import { type CeremonyFile, ceremonyFile } from '../shared/ceremony-file.ts';
+import { createHash } from 'node:crypto';
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { type CeremonyFile, type CeremonyStep, ceremonyFile, parseCeremonyFile } from '../shared/ceremony-file.ts';
 import { CodedError } from '../shared/errors.ts';
+import type { People } from './people.ts';
+
+/** The protocol file as it is read, and what names this very content. */
+export interface Protocol {
+  readonly content: CeremonyFile;
+  /** SHA-256 of the file, hex: what `sha256sum` prints. */
+  readonly sha256: string;
+}
+
+/** @throws CEREMONY_REFUSED when there is none, CONFIG_INVALID when it is not valid. */
+export function readProtocol(file: string): Protocol {
+  const text = readText(file);
+  return { content: parseCeremonyFile(text, file), sha256: sha256Of(text) };
+}
+
+/** The entry that a step leaves in the protocol. */
+export function stepEntry(
+  step: CeremonyStep['step'],
+  people: People,
+  record: readonly string[],
+  before?: Protocol,
+): CeremonyStep {
+  const { attended, names } = people;
+  const at = new Date().toISOString();
+  return {
+    step,
+    at,
+    attended,
+    people: [...names],
+    ...(before === undefined ? {} : { fileBefore: before.sha256 }),
+    record: [...record],
+  };
+}
 
 /**
- * Writes the protocol file whole or not at all, and never over another one: a second file beside it, made durable, then
- * linked under its name.
- * @throws CEREMONY_REFUSED
+ * Writes a new protocol file whole or not at all, and never over another one.
+ * @returns its SHA-256. @throws CEREMONY_REFUSED
  */
-export function writeProtocolFile(file: string, content: CeremonyFile): void {
+export function writeProtocolFile(file: string, content: CeremonyFile): string {
+  return write(file, content, (unfinished) => linkSync(unfinished, file));
+}
+
+/**
+ * Puts the next version of a protocol file in its place, if it still is what was read before.
+ * @returns its SHA-256. @throws CEREMONY_REFUSED
+ */
+export function replaceProtocolFile(file: string, before: Protocol, content: CeremonyFile): string {
+  return write(file, content, (unfinished) => {
+    if (sha256Of(readText(file)) !== before.sha256) {
+      throw new CodedError('CEREMONY_REFUSED', `${file} was changed by somebody else during this step`);
+    }
+    renameSync(unfinished, file);
+  });
+}
+
+/** A second file beside it, made durable, then put under its name. */
+function write(file: string, content: CeremonyFile, publish: (unfinished: string) => void): string {
   const text = `${JSON.stringify(ceremonyFile.parse(content), null, 2)}\n`;
   const unfinished = `${file}.${process.pid}.unfinished`;
   try {
@@ -18,14 +69,28 @@ export function writeProtocolFile(file: string, content: CeremonyFile): void {
     } finally {
       closeSync(handle);
     }
-    linkSync(unfinished, file);
+    publish(unfinished);
   } catch (cause) {
-    throw new CodedError(
-      'CEREMONY_REFUSED',
-      `${file} cannot be written (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`,
-      { cause },
-    );
+    if (cause instanceof CodedError) throw cause;
+    throw new CodedError('CEREMONY_REFUSED', `${file} cannot be written (${why(cause)})`, { cause });
   } finally {
     rmSync(unfinished, { force: true });
   }
+  return sha256Of(text);
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new CodedError('CEREMONY_REFUSED', `there is no protocol file ${file} (${why(cause)})`, { cause });
+  }
+}
+
+function sha256Of(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+function why(cause: unknown): string {
+  return (cause as NodeJS.ErrnoException).code ?? 'unknown';
 }

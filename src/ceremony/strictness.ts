@@ -1,4 +1,3 @@
-import { CodedError } from '../shared/errors.ts';
 import type { Curve } from '../shared/keys.ts';
 import { valueIsRefused } from '../worker/hsm/attributes.ts';
 import { CKA, CKK, CKO } from '../worker/hsm/constants.ts';
@@ -9,17 +8,21 @@ import { unwrapTemplate } from '../worker/hsm/templates.ts';
 import { unwrapKey } from '../worker/hsm/wrap.ts';
 
 /**
- * Tries, on a token that just received the master key, what a thief with the PIN and a blob would try. Each must be
- * refused; a token that ignores the master key's attributes is no place for it.
+ * Tries, on a token that holds the master key, what a thief with the PIN and a blob would try; nothing is left behind.
  * @param blob a wrapped key of `curve`, made under this master key.
- * @throws CEREMONY_REFUSED naming what was not refused.
+ * @returns what the token allows although the master key's attributes forbid it; empty when it enforces them.
  */
-export function checkStrictness(session: Session, curve: Curve, blob: Buffer): void {
+export function findLaxness(session: Session, curve: Curve, blob: Buffer): readonly string[] {
   const { cryptoki, handle, masterKey, wrapMethod } = session;
+  const allowed: string[] = [];
+  const mustRefuse = (what: string, attempt: () => void): void => {
+    if (!isRefused(attempt)) allowed.push(what);
+  };
 
-  mustRefuse('setting CKA_DECRYPT on the master key', () =>
-    cryptoki.setAttributes(handle, masterKey, [{ type: CKA.DECRYPT, value: true }]),
-  );
+  mustRefuse('setting CKA_DECRYPT on the master key', () => {
+    cryptoki.setAttributes(handle, masterKey, [{ type: CKA.DECRYPT, value: true }]);
+    cryptoki.setAttributes(handle, masterKey, [{ type: CKA.DECRYPT, value: false }]);
+  });
   for (const [what, template] of laxTemplates(curve)) {
     mustRefuse(`unwrapping a key ${what}`, () => {
       cryptoki.destroyObject(handle, unwrapKey(cryptoki, handle, wrapMethod, masterKey, blob, template));
@@ -30,6 +33,7 @@ export function checkStrictness(session: Session, curve: Curve, blob: Buffer): v
     valueIsRefused(cryptoki, handle, key, 'an unwrapped key');
     mustRefuse('wrapping an unwrapped key again', () => session.wrap(key));
   });
+  return allowed;
 }
 
 function laxTemplates(curve: Curve): readonly (readonly [string, Template])[] {
@@ -55,12 +59,12 @@ function laxTemplates(curve: Curve): readonly (readonly [string, Template])[] {
   ];
 }
 
-function mustRefuse(what: string, attempt: () => void): void {
+function isRefused(attempt: () => void): boolean {
   try {
     attempt();
+    return false;
   } catch (error) {
-    if (error instanceof Pkcs11Fault && error.ckr.class === 'request') return;
+    if (error instanceof Pkcs11Fault && error.ckr.class === 'request') return true;
     throw error;
   }
-  throw new CodedError('CEREMONY_REFUSED', `the token allows ${what}, which the master key’s attributes forbid`);
 }

@@ -1,7 +1,7 @@
 import { CKA, CKK, CKM, CKO } from '../worker/hsm/constants.ts';
 import type { Attribute, Template } from '../worker/hsm/module.ts';
-import { demandedOfUnwrapped } from '../worker/hsm/templates.ts';
-import type { KeyNames } from './key-names.ts';
+import { demandedForRotation, demandedOfUnwrapped } from '../worker/hsm/templates.ts';
+import type { KeyName, KeyPurpose } from './keys.ts';
 import { type NestedAttribute, ulong } from './unwrap-master-key.ts';
 
 /** The templates of the ceremony's own keys (design 6; the attacks that each line stops were run). */
@@ -39,7 +39,7 @@ export function importedTransportKey(modulus: Buffer, publicExponent: Buffer): T
   ];
 }
 
-/** The new master key on the origin until it is distributed: a session object, extractable but never in the clear. */
+/** The new master key on the backup token until it is distributed: a session object, extractable, never in the clear. */
 export const newMasterKey: Template = [
   attribute(CKA.CLASS, CKO.SECRET_KEY),
   attribute(CKA.KEY_TYPE, CKK.AES),
@@ -57,20 +57,26 @@ export const newIntegrityKey: Template = [
 ];
 
 /** The master key as it stays on a token. CKA_MODIFIABLE comes last: SoftHSM 2.6.1 refuses whatever follows it. */
-export function storedMasterKey({ masterKey }: KeyNames, wrapMechanism: number): readonly NestedAttribute[] {
+export function storedMasterKey(
+  name: KeyName,
+  wrapMechanism: number,
+  purpose: KeyPurpose = 'signing',
+): readonly NestedAttribute[] {
+  const rotates = purpose === 'rotation';
   return [
-    ...storedSecret(CKK.AES, masterKey),
-    ...all(true, CKA.WRAP, CKA.UNWRAP),
+    ...storedSecret(CKK.AES, name, purpose),
+    attribute(CKA.WRAP, !rotates),
+    ...all(true, CKA.UNWRAP),
     ...all(false, CKA.ENCRYPT, CKA.DECRYPT, CKA.SIGN, CKA.VERIFY, CKA.DERIVE),
     attribute(CKA.ALLOWED_MECHANISMS, ulong(wrapMechanism)),
-    { type: CKA.UNWRAP_TEMPLATE, value: demandedOfUnwrapped },
+    { type: CKA.UNWRAP_TEMPLATE, value: rotates ? demandedForRotation : demandedOfUnwrapped },
     ...all(false, CKA.COPYABLE, CKA.MODIFIABLE),
   ];
 }
 
-export function storedIntegrityKey({ integrityKey }: KeyNames): Template {
+export function storedIntegrityKey(name: KeyName, purpose: KeyPurpose = 'signing'): Template {
   return [
-    ...storedSecret(CKK.GENERIC_SECRET, integrityKey),
+    ...storedSecret(CKK.GENERIC_SECRET, name, purpose),
     ...all(true, CKA.SIGN, CKA.VERIFY),
     ...all(false, CKA.WRAP, CKA.UNWRAP, CKA.ENCRYPT, CKA.DECRYPT, CKA.DERIVE),
     attribute(CKA.ALLOWED_MECHANISMS, ulong(CKM.SHA256_HMAC)),
@@ -78,7 +84,7 @@ export function storedIntegrityKey({ integrityKey }: KeyNames): Template {
   ];
 }
 
-function storedSecret(keyType: number, { label, ckaId }: KeyNames['masterKey']): Attribute[] {
+function storedSecret(keyType: number, { label, ckaId }: KeyName, purpose: KeyPurpose): Attribute[] {
   return [
     attribute(CKA.CLASS, CKO.SECRET_KEY),
     attribute(CKA.KEY_TYPE, keyType),
@@ -86,7 +92,7 @@ function storedSecret(keyType: number, { label, ckaId }: KeyNames['masterKey']):
     attribute(CKA.LABEL, label),
     attribute(CKA.ID, Buffer.from(ckaId, 'hex')),
     ...all(true, CKA.SENSITIVE),
-    ...all(false, CKA.EXTRACTABLE),
+    attribute(CKA.EXTRACTABLE, purpose === 'backup'),
   ];
 }
 

@@ -2,29 +2,45 @@ import type { TokenConfiguration } from '../shared/configuration/sections.ts';
 import type { Curve } from '../shared/keys.ts';
 import type { WrapMethod } from '../shared/wrap-algorithms.ts';
 import type { TokenInfo } from '../worker/hsm/module.ts';
-import type { KeyNames } from './key-names.ts';
+import type { CeremonyKey, KeyKind, KeyNames, KeyPurpose } from './keys.ts';
 import type { OaepHash, TransportPublicKey } from './transport.ts';
 
-/** What the coordinating process asks of a token's process, in the order of the ceremony. */
+/** What the coordinating process asks of a token's process (token-process.ts). */
 export interface TokenCalls {
-  /** Loads the module, selects the token, logs in. Refuses a token that has keys of these labels. */
-  open: { ask: { token: TokenConfiguration; names: KeyNames }; answer: TokenInfo };
-  /** As `open`, after a failure: removes what this ceremony put there, and nothing else. */
-  'clean-up': { ask: { token: TokenConfiguration; names: KeyNames }; answer: { removed: number } };
+  /** Loads the module, selects the token, logs in. */
+  open: { ask: TokenConfiguration; answer: TokenInfo };
+  /** @throws CEREMONY_REFUSED when the token has objects with these labels or ids. */
+  'refuse-taken': { ask: readonly CeremonyKey[]; answer: undefined };
+  /** Removes the objects with these CKA_IDs, and nothing else. */
+  'clean-up': { ask: readonly CeremonyKey[]; answer: { removed: number } };
+
+  // Delivery (deliver.ts).
+  /** On a target: makes its transport key and finds out what the token can do. */
   transport: { ask: undefined; answer: Transport };
-  /** On the origin: makes the two keys, wraps them for every target, destroys them. */
-  distribute: { ask: readonly Transport[]; answer: readonly Delivery[] };
-  /** Unwraps the two keys to stay, destroys the transport key. */
-  receive: { ask: { delivery: Delivery; wrapMethod: WrapMethod }; answer: undefined };
-  /** Which curves pass generate, wrap, unwrap, sign and verify under the new master key. */
+  /** On the origin: takes in the targets' transport keys. Answers their SHA-256 as read there. */
+  'import-transports': { ask: readonly Transport[]; answer: readonly string[] };
+  /** On the origin: wraps the keys for every transport key taken in, and lets go of those. */
+  distribute: { ask: { keys: readonly CeremonyKey[]; source: KeySource }; answer: readonly Delivery[] };
+  /** On a target: unwraps the keys to stay, destroys the transport key. */
+  receive: { ask: Receipt; answer: Received };
+
+  // With the keys on the token.
+  /** Finds them by label and id, as every worker will. @throws MASTER_KEY_… */
+  use: { ask: { names: KeyNames; wrapMethod: WrapMethod }; answer: undefined };
+  /** Which curves pass generate, wrap, unwrap, sign and verify under the master key. */
   curves: { ask: undefined; answer: { works: readonly Curve[]; failures: readonly string[] } };
   make: { ask: Curve; answer: MadeKey };
   /** Opens a key made on another token and verifies a fresh signature against its public key. */
   prove: { ask: MadeKey; answer: undefined };
   hmac: { ask: Buffer; answer: Buffer };
-  /** Tries what must be refused. */
-  strictness: { ask: MadeKey; answer: undefined };
+  /** Tries what must be refused. Answers what the token allows. */
+  strictness: { ask: MadeKey; answer: readonly string[] };
+  /** Which of the keys can be wrapped for another token: both on the backup token, none elsewhere. */
+  deliverable: { ask: undefined; answer: readonly KeyKind[] };
 }
+
+/** `new`: made as session objects and destroyed once they are wrapped. `stored`: what the backup token keeps. */
+export type KeySource = 'new' | 'stored';
 
 export interface Transport {
   readonly publicKey: TransportPublicKey;
@@ -36,11 +52,24 @@ export interface Transport {
 }
 
 export interface Delivery {
-  /** Of the transport key as read on the origin, where it wrapped. */
-  readonly sha256: string;
   readonly hash: OaepHash;
-  readonly masterKey: Buffer;
-  readonly integrityKey: Buffer;
+  /** In the order of the keys that were asked for. */
+  readonly blobs: readonly Buffer[];
+}
+
+export interface Receipt {
+  readonly delivery: Delivery;
+  readonly keys: readonly CeremonyKey[];
+  readonly purpose: KeyPurpose;
+  /** How the master key will wrap. */
+  readonly wrapMethod: WrapMethod;
+  /** Whether the token may leave out attributes that it does not know. */
+  readonly allowTierB: boolean;
+}
+
+export interface Received {
+  /** Attributes of the master key's template that the token did not take; only where it may. */
+  readonly notTaken: readonly string[];
 }
 
 export interface MadeKey {

@@ -8,18 +8,20 @@ import { type Cryptoki, type Handle, loadModule } from '../worker/hsm/module.ts'
 import { probeCurves } from '../worker/hsm/probe.ts';
 import { createSession, type Session } from '../worker/hsm/session.ts';
 import { signVerified } from '../worker/hsm/sign-verified.ts';
-import { labelSearch } from '../worker/hsm/templates.ts';
+import { labelSearch, secretKeySearch } from '../worker/hsm/templates.ts';
 import { login, selectToken, type Token } from '../worker/hsm/token.ts';
 import { wrapCandidates } from '../worker/hsm/wrap.ts';
 import { serveParent } from './child.ts';
-import type { KeyNames } from './key-names.ts';
-import { checkStrictness } from './strictness.ts';
-import { newIntegrityKey, newMasterKey, storedIntegrityKey, storedMasterKey } from './templates.ts';
-import type { Delivery, TokenCalls, Transport } from './token-calls.ts';
+import { isDeliverable } from './deliverable.ts';
+import { bothKeys, type CeremonyKey, type KeyNames } from './keys.ts';
+import { storeKeys } from './stored-keys.ts';
+import { findLaxness } from './strictness.ts';
+import { newIntegrityKey, newMasterKey } from './templates.ts';
+import type { Delivery, KeySource, TokenCalls, Transport } from './token-calls.ts';
 import {
   generateTransportKey,
   importTransportKey,
-  oaep,
+  type OaepHash,
   openableHashes,
   provenWrapMethods,
   readTransportKey,
@@ -27,7 +29,6 @@ import {
   transportKeySha256,
   wrapForTarget,
 } from './transport.ts';
-import { unwrapWithNestedTemplate } from './unwrap-master-key.ts';
 
 /**
  * Entry of the process that owns one token during a ceremony. Its session lives as long as the process: transport keys
@@ -38,23 +39,28 @@ interface Opened {
   readonly cryptoki: Cryptoki;
   readonly token: Token;
   readonly handle: Handle;
-  readonly names: KeyNames;
   readonly wrap: TokenConfiguration['wrap'];
 }
 let opened: Opened | undefined;
 let transportKey: TransportKey | undefined;
-let received: Session | undefined;
+/** Targets' transport keys on the origin. */
+let imported: { readonly key: Handle; readonly hashes: readonly OaepHash[] }[] = [];
+let inUse: { readonly session: Session; readonly names: KeyNames } | undefined;
 
 serveParent<TokenCalls>({
-  open: (ask) =>
+  open: (slot) =>
     coded(() => {
-      const one = open(ask);
-      refuseTaken(one);
-      opened = one;
-      return one.token.info;
+      opened = open(slot);
+      return opened.token.info;
     }),
 
-  'clean-up': (ask) => coded(() => ({ removed: removeKeys(open(ask)) })),
+  'refuse-taken': (keys) =>
+    coded(() => {
+      refuseTaken(present(opened), keys);
+      return undefined;
+    }),
+
+  'clean-up': (keys) => coded(() => ({ removed: removeKeys(present(opened), keys) })),
 
   transport: () =>
     coded((): Transport => {
@@ -69,38 +75,33 @@ serveParent<TokenCalls>({
       return { publicKey, sha256: transportKeySha256(publicKey), hashes, wrapMethods };
     }),
 
-  distribute: (targets) => coded(() => distribute(present(opened), targets)),
+  'import-transports': (transports) => coded(() => transports.map(importOne)),
+  distribute: ({ keys, source }) => coded(() => distribute(present(opened), keys, source)),
 
-  receive: ({ delivery, wrapMethod }) =>
+  receive: (receipt) =>
     coded(() => {
-      const { module, cryptoki, token, handle, names } = present(opened);
+      const { module, cryptoki, handle } = present(opened);
       const { publicKey, privateKey } = present(transportKey);
-      const mechanism = oaep(delivery.hash);
-      unwrapWithNestedTemplate(
-        module,
-        handle,
-        mechanism,
-        privateKey,
-        Buffer.from(delivery.masterKey),
-        storedMasterKey(names, wrapMethod.mechanism),
-      );
-      cryptoki.unwrapKey(handle, mechanism, privateKey, Buffer.from(delivery.integrityKey), storedIntegrityKey(names));
+      const received = storeKeys(cryptoki, module, handle, privateKey, receipt);
       cryptoki.destroyObject(handle, privateKey);
       cryptoki.destroyObject(handle, publicKey);
       transportKey = undefined;
-      refuseSecond(present(opened));
-      // Found again by label and id, as every worker will find them.
-      const { algorithm: wrapAlgorithm, mechanism: wrapMechanism } = wrapMethod;
-      received = createSession(cryptoki, token, handle, {
-        masterKey: { ...names.masterKey, wrapAlgorithm, wrapMechanism },
-        integrityKey: names.integrityKey,
-      });
+      refuseSecond(present(opened), receipt.keys);
+      return received;
+    }),
+
+  use: ({ names, wrapMethod: { algorithm: wrapAlgorithm, mechanism: wrapMechanism } }) =>
+    coded(() => {
+      const { cryptoki, token } = present(opened);
+      const masterKey = { ...names.masterKey, wrapAlgorithm, wrapMechanism };
+      const keys = { masterKey, integrityKey: names.integrityKey };
+      inUse = { session: createSession(cryptoki, token, cryptoki.openSession(token.slot), keys), names };
       return undefined;
     }),
 
   curves: () =>
     coded(() => {
-      const rows = probeCurves(present(received), present(opened).token);
+      const rows = probeCurves(present(inUse).session, present(opened).token);
       return {
         works: rows.filter(({ works }) => works).map(({ curve }) => curve),
         failures: rows.flatMap(({ failure }) => failure ?? []),
@@ -109,7 +110,7 @@ serveParent<TokenCalls>({
 
   make: (curve) =>
     coded(() => {
-      const session = present(received);
+      const { session } = present(inUse);
       return session.withNewKey(curve, (privateKey, publicKey) => ({
         curve,
         publicKey,
@@ -119,33 +120,37 @@ serveParent<TokenCalls>({
 
   prove: ({ curve, publicKey, blob }) =>
     coded(() => {
-      const session = present(received);
+      const { session } = present(inUse);
       session.withUnwrapped(curve, Buffer.from(blob), (key) =>
         signVerified(session, curve, key, publicKey, randomBytes(32)),
       );
       return undefined;
     }),
 
-  hmac: (message) => coded(() => present(received).hmac(Buffer.from(message))),
+  hmac: (message) => coded(() => present(inUse).session.hmac(Buffer.from(message))),
 
-  strictness: ({ curve, blob }) =>
+  strictness: ({ curve, blob }) => coded(() => findLaxness(present(inUse).session, curve, Buffer.from(blob))),
+
+  deliverable: () =>
     coded(() => {
-      checkStrictness(present(received), curve, Buffer.from(blob));
-      return undefined;
+      const { cryptoki, handle } = present(opened);
+      return bothKeys(present(inUse).names)
+        .filter((key) => isDeliverable(cryptoki, handle, findStored(present(opened), key)))
+        .map(({ kind }) => kind);
     }),
 });
 
-function open({ token: slot, names }: TokenCalls['open']['ask']): Opened {
+function open(slot: TokenConfiguration): Opened {
   const cryptoki = loadModule(slot.module);
   cryptoki.initialize();
   const token = selectToken(cryptoki, { label: slot.tokenLabel, serial: slot.tokenSerial });
   const handle = cryptoki.openSession(token.slot);
   login(cryptoki, handle, token, readSecretFile(slot.pinFile, `token ${slot.name} pinFile`));
-  return { module: slot.module, cryptoki, token, handle, names, wrap: slot.wrap };
+  return { module: slot.module, cryptoki, token, handle, wrap: slot.wrap };
 }
 
-function refuseTaken({ cryptoki, handle, names, token }: Opened): void {
-  for (const { label } of [names.masterKey, names.integrityKey]) {
+function refuseTaken({ cryptoki, handle, token }: Opened, keys: readonly CeremonyKey[]): void {
+  for (const { label } of keys) {
     if (cryptoki.find(handle, labelSearch(label), 1).length > 0) {
       throw new CodedError(
         'CEREMONY_REFUSED',
@@ -156,8 +161,8 @@ function refuseTaken({ cryptoki, handle, names, token }: Opened): void {
 }
 
 /** Another ceremony that ran on this token at the same moment. */
-function refuseSecond({ cryptoki, handle, names }: Opened): void {
-  for (const { label } of [names.masterKey, names.integrityKey]) {
+function refuseSecond({ cryptoki, handle }: Opened, keys: readonly CeremonyKey[]): void {
+  for (const { label } of keys) {
     if (cryptoki.find(handle, labelSearch(label), 2).length > 1) {
       throw new CodedError(
         'CEREMONY_REFUSED',
@@ -168,33 +173,62 @@ function refuseSecond({ cryptoki, handle, names }: Opened): void {
 }
 
 /** By CKA_ID: random, so nothing of an earlier ceremony is touched. */
-function removeKeys({ cryptoki, handle, names }: Opened): number {
-  const found = [names.masterKey, names.integrityKey].flatMap(({ ckaId }) =>
+function removeKeys({ cryptoki, handle }: Opened, keys: readonly CeremonyKey[]): number {
+  const found = keys.flatMap(({ ckaId }) =>
     cryptoki.find(handle, [{ type: CKA.ID, value: Buffer.from(ckaId, 'hex') }], 10),
   );
   for (const object of found) cryptoki.destroyObject(handle, object);
   return found.length;
 }
 
-/** The only moment at which the two keys are extractable: as session objects, on the origin, and wrapped at once. */
-function distribute({ cryptoki, handle }: Opened, targets: readonly Transport[]): Delivery[] {
+function importOne({ publicKey, hashes }: Transport): string {
+  const { cryptoki, handle } = present(opened);
+  const key = importTransportKey(cryptoki, handle, {
+    modulus: Buffer.from(publicKey.modulus),
+    publicExponent: Buffer.from(publicKey.publicExponent),
+  });
+  imported.push({ key, hashes });
+  return transportKeySha256(readTransportKey(cryptoki, handle, key));
+}
+
+function distribute({ cryptoki, handle }: Opened, keys: readonly CeremonyKey[], source: KeySource): Delivery[] {
+  const targets = imported;
+  imported = [];
   const made: Handle[] = [];
   try {
-    made.push(cryptoki.generateKey(handle, { mechanism: CKM.AES_KEY_GEN }, newMasterKey));
-    made.push(cryptoki.generateKey(handle, { mechanism: CKM.GENERIC_SECRET_KEY_GEN }, newIntegrityKey));
-    return targets.map(({ publicKey, hashes }) => {
-      const key = importTransportKey(cryptoki, handle, {
-        modulus: Buffer.from(publicKey.modulus),
-        publicExponent: Buffer.from(publicKey.publicExponent),
-      });
-      const { hash, blobs } = wrapForTarget(cryptoki, handle, key, hashes, made);
-      const sha256 = transportKeySha256(readTransportKey(cryptoki, handle, key));
-      cryptoki.destroyObject(handle, key);
-      return { sha256, hash, masterKey: present(blobs[0]), integrityKey: present(blobs[1]) };
+    // New ones are wrapped at once and destroyed: what stays on this token is what it receives like every other.
+    const handles = keys.map((key) => {
+      if (source === 'stored') return findStored(present(opened), key);
+      const one = generate(cryptoki, handle, key);
+      made.push(one);
+      return one;
     });
+    return targets.map(({ key, hashes }) => wrapForTarget(cryptoki, handle, key, hashes, handles));
   } finally {
-    for (const key of made) cryptoki.destroyObject(handle, key);
+    for (const key of [...made, ...targets.map(({ key }) => key)]) cryptoki.destroyObject(handle, key);
   }
+}
+
+function generate(cryptoki: Cryptoki, session: Handle, { kind }: CeremonyKey): Handle {
+  switch (kind) {
+    case 'master key':
+      return cryptoki.generateKey(session, { mechanism: CKM.AES_KEY_GEN }, newMasterKey);
+    case 'integrity key':
+      return cryptoki.generateKey(session, { mechanism: CKM.GENERIC_SECRET_KEY_GEN }, newIntegrityKey);
+    default:
+      return kind satisfies never;
+  }
+}
+
+function findStored({ cryptoki, handle, token }: Opened, { kind, label, ckaId }: CeremonyKey): Handle {
+  const [found, second] = cryptoki.find(handle, secretKeySearch(label, ckaId), 2);
+  if (found !== undefined && second === undefined) return found;
+  const { label: tokenLabel, serial } = token.info;
+  const many = found === undefined ? 'there is no' : 'there is more than one';
+  throw new CodedError(
+    'MASTER_KEY_MISSING',
+    `${many} ${kind} (CKA_LABEL “${label}”, CKA_ID ${ckaId}) on token “${tokenLabel}” (${serial})`,
+  );
 }
 
 function present<Value>(value: Value | undefined): Value {

@@ -1,20 +1,12 @@
 import { performCeremony } from '../ceremony/perform-ceremony.ts';
-import { ceremonyConfiguration } from '../shared/configuration/ceremony.ts';
-import { loadConfiguration } from '../shared/configuration/load.ts';
+import { takeStep, yesOption } from './ceremony-step.ts';
 import type { Command } from './command.ts';
 
-/** `hsm-driver ceremony`: makes a key store's keys on all its tokens and writes the protocol file. */
-export async function runCeremony(
-  configFile: string,
-  say: (line: string) => void = (line) => process.stdout.write(`${line}\n`),
-): Promise<void> {
-  await performCeremony(loadConfiguration(configFile, ceremonyConfiguration), say);
-}
-
+/** `hsm-driver ceremony`: create, check and go-live in one go. */
 export const command: Command = {
   name: 'ceremony',
-  summary: 'make a key store’s keys on all its tokens and write the protocol file',
-  example: 'hsm-driver ceremony --config ceremony.yaml',
-  options: [],
-  run: ({ config }) => runCeremony(config),
+  summary: 'the whole ceremony in one go: create, check, go-live; with --yes a rehearsal',
+  example: 'hsm-driver ceremony --config ceremony.yaml --yes',
+  options: [yesOption],
+  run: (input) => takeStep(input, performCeremony),
 };

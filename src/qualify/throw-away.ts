@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { type StoredKey, takeWhatItCan } from '../ceremony/stored-keys.ts';
 import { storedMasterKey } from '../ceremony/templates.ts';
 import {
   encryptFor,
@@ -71,20 +72,6 @@ export function openEntrance(cryptoki: Cryptoki, session: Handle): Entrance | { 
   }
 }
 
-export interface ThrowAwayMasterKey {
-  readonly handle: Handle;
-  /** Attributes that had to be left out before the token took the template. */
-  readonly notTaken: readonly string[];
-}
-
-/** From the strictest template down, each step leaving out what some tokens do not know. */
-const leftOut: readonly (readonly [string, number])[] = [
-  ['CKA_UNWRAP_TEMPLATE', CKA.UNWRAP_TEMPLATE],
-  ['CKA_COPYABLE', CKA.COPYABLE],
-  ['CKA_ALLOWED_MECHANISMS', CKA.ALLOWED_MECHANISMS],
-  ['CKA_MODIFIABLE', CKA.MODIFIABLE],
-];
-
 /**
  * A key with the master key's template, made the way the ceremony makes it, but as a session object.
  * @returns undefined when the token takes it in no form.
@@ -94,28 +81,18 @@ export function throwAwayMasterKey(
   module: string,
   { transportKey, publicKey, hash }: Entrance,
   wrapMechanism: number,
-): ThrowAwayMasterKey | undefined {
+): StoredKey | undefined {
   const name = { label: 'hsm-driver qualify', ckaId: randomBytes(16).toString('hex') };
-  const template = storedMasterKey({ masterKey: name, integrityKey: name }, wrapMechanism).map(
+  const template = storedMasterKey(name, wrapMechanism).map(
     (one): NestedAttribute => (one.type === CKA.TOKEN ? attribute(CKA.TOKEN, false) : one),
   );
   const blob = encryptFor(publicKey, hash, randomBytes(32));
-  for (const without of withouts) {
-    const types = without.map(([, type]) => type);
-    try {
-      const kept = template.filter(({ type }) => !types.includes(type));
-      const handle = unwrapWithNestedTemplate(module, session, oaep(hash), transportKey.privateKey, blob, kept);
-      return { handle, notTaken: without.map(([attributeName]) => attributeName) };
-    } catch (error) {
-      if (!(error instanceof Pkcs11Fault) || error.ckr.gone === true) throw error;
-    }
+  try {
+    return takeWhatItCan(template, (kept) =>
+      unwrapWithNestedTemplate(module, session, oaep(hash), transportKey.privateKey, blob, kept),
+    );
+  } catch (error) {
+    if (error instanceof Pkcs11Fault && error.ckr.gone !== true) return undefined;
+    throw error;
   }
-  return undefined;
 }
-
-/** Nothing, each one alone, then more and more of them. */
-const withouts = [
-  [],
-  ...leftOut.map((one) => [one]),
-  ...leftOut.slice(1).map((_one, index) => leftOut.slice(0, index + 2)),
-];

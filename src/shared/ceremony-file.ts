@@ -4,8 +4,8 @@ import { CodedError } from './errors.ts';
 import { wrapAlgorithms } from './wrap-algorithms.ts';
 
 /**
- * The ceremony's protocol file: what every node pins about the key store. It holds no secret: blobs open only under
- * the master key inside an HSM. The database copy of any of this is only ever compared with it.
+ * The ceremony's protocol file: what every node pins about the key store, and what auditors read. It holds no secret:
+ * blobs open only under the master key inside an HSM. The database copy of any of this is only ever compared with it.
  */
 const wrappedKeyPair = {
   /** Attestation: 65-byte uncompressed point; canaries: as in src/shared/keys.ts. Hex. */
@@ -14,8 +14,9 @@ const wrappedKeyPair = {
   blob: z.base64(),
 };
 
-export const ceremonyFile = z.strictObject({
-  version: z.literal(1),
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+const keyMaterial = {
   keyStore: z.string().min(1),
   createdAt: z.iso.datetime(),
   masterKey: z.strictObject({
@@ -36,40 +37,117 @@ export const ceremonyFile = z.strictObject({
   }),
   attestationKey: z.strictObject(wrappedKeyPair),
   canaries: z.array(z.strictObject({ curve: z.enum(['secp256k1', 'P-256', 'ed25519']), ...wrappedKeyPair })).min(1),
-  tokens: z.array(
-    z.strictObject({
-      slot: z.string(),
-      label: z.string(),
-      serial: z.string(),
-      manufacturer: z.string(),
-      model: z.string(),
-      /** SHA-256 of the RSA transport key that this token received the keys under, as read on this token. */
-      transportKeySha256: z.string().regex(/^[0-9a-f]{64}$/),
-      /** Where this token has another number for the algorithm than `masterKey.wrapMechanism`. */
-      wrapMechanism: z.int().min(1).optional(),
-    }),
-  ),
+};
+
+const tokenFacts = {
+  slot: z.string(),
+  label: z.string(),
+  serial: z.string(),
+  manufacturer: z.string(),
+  model: z.string(),
+  /** Where this token has another number for the algorithm than `masterKey.wrapMechanism`. */
+  wrapMechanism: z.int().min(1).optional(),
+};
+
+const ceremonyToken = z.strictObject({
+  /** `backup`: the one token with copies that can be wrapped for another token; it never signs. */
+  role: z.enum(['signing', 'backup']),
+  ...tokenFacts,
+  /** SHA-256 of the RSA transport key that this token received the keys under, as read on this token. */
+  transportKeySha256: sha256,
+  /** What the token allows though the master key's template forbids it: tier B, accepted by the configuration. */
+  notEnforced: z.array(z.string()).default([]),
+  /** The last check that this token passed. */
+  checkedAt: z.iso.datetime().optional(),
 });
-export type CeremonyFile = z.infer<typeof ceremonyFile>;
+export type CeremonyToken = z.infer<typeof ceremonyToken>;
+
+const ceremonyStep = z.strictObject({
+  step: z.enum(['create', 'add-token', 'check', 'go-live']),
+  at: z.iso.datetime(),
+  /** False: a rehearsal or a script; nobody was asked, nobody compared. */
+  attended: z.boolean(),
+  /** Who was there, as they said: the operator, then the second person. */
+  people: z.array(z.string()),
+  /** SHA-256 of this file before the step: whoever kept it sees that nothing was changed in between. */
+  fileBefore: sha256.optional(),
+  /** What was done and seen. */
+  record: z.array(z.string()),
+});
+export type CeremonyStep = z.infer<typeof ceremonyStep>;
+
+const version2 = z.strictObject({
+  version: z.literal(2),
+  ...keyMaterial,
+  tokens: z.array(ceremonyToken),
+  /** Present once nodes may work with these keys. */
+  live: z.strictObject({ at: z.iso.datetime(), rehearsal: z.boolean() }).optional(),
+  steps: z.array(ceremonyStep),
+  /** What auditors will see on the tokens, and why. */
+  explanations: z.array(z.string()),
+});
+export type CeremonyFile = z.infer<typeof version2>;
+
+/** Written by the first version, whose one command made and checked everything and asked nobody. */
+const version1 = z
+  .strictObject({
+    version: z.literal(1),
+    ...keyMaterial,
+    tokens: z.array(z.strictObject({ ...tokenFacts, transportKeySha256: sha256 })),
+  })
+  .transform(
+    (file): CeremonyFile => ({
+      ...file,
+      version: 2,
+      tokens: file.tokens.map((token) => ({
+        role: 'signing',
+        ...token,
+        notEnforced: [],
+        checkedAt: file.createdAt,
+      })),
+      live: { at: file.createdAt, rehearsal: true },
+      steps: [],
+      explanations: [],
+    }),
+  );
+
+export const ceremonyFile = z.union([version2, version1]);
 
 /** The number under which a token of the ceremony wraps. */
 export function wrapMechanismOn({ masterKey, tokens }: CeremonyFile, serial: string): number {
   return tokens.find((one) => one.serial === serial)?.wrapMechanism ?? masterKey.wrapMechanism;
 }
 
+/** For nodes: a protocol file whose keys may be worked with. @throws CONFIG_INVALID, CEREMONY_NOT_LIVE */
+export function readLiveCeremony(file: string): CeremonyFile {
+  const ceremony = readCeremonyFile(file);
+  if (ceremony.live !== undefined) return ceremony;
+  throw new CodedError('CEREMONY_NOT_LIVE', `${ceremony.masterKey.id} of key store ${ceremony.keyStore}, ${file}`);
+}
+
 /** @throws CONFIG_INVALID naming the file and every problem in it. */
 export function readCeremonyFile(file: string): CeremonyFile {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new CodedError('CONFIG_INVALID', `ceremonyFile ${file} cannot be read (${(cause as Error).message})`, {
+      cause,
+    });
+  }
+  return parseCeremonyFile(text, file);
+}
+
+/** @throws CONFIG_INVALID naming the file and every problem in it. */
+export function parseCeremonyFile(text: string, file: string): CeremonyFile {
   let json: unknown;
   try {
-    json = JSON.parse(readFileSync(file, 'utf8'));
+    json = JSON.parse(text);
   } catch (cause) {
-    throw new CodedError(
-      'CONFIG_INVALID',
-      `ceremonyFile ${file} cannot be read as JSON (${(cause as Error).message})`,
-      { cause },
-    );
+    throw new CodedError('CONFIG_INVALID', `ceremonyFile ${file} is not JSON (${(cause as Error).message})`, { cause });
   }
-  const result = ceremonyFile.safeParse(json);
+  const schema = (json as { version?: unknown } | null)?.version === 1 ? version1 : version2;
+  const result = schema.safeParse(json);
   if (result.success) return result.data;
   const found = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
   throw new CodedError('CONFIG_INVALID', `ceremonyFile ${file}: ${found.join('; ')}`);

@@ -94,6 +94,12 @@ export const catalogue = {
     remedy:
       'Another slot takes the request. hsm-driver status shows what each slot lacks: fill its token, or name the key’s ceremony file under furtherCeremonyFiles',
   },
+  TOKEN_NOT_CHECKED: {
+    what: 'The token has not passed the ceremony’s check',
+    remedy:
+      'Run hsm-driver ceremony check for it (after add-token, where the protocol does not have it), and give the node the new protocol file',
+    exit: 'MASTER_KEY',
+  },
   HSM_BACK_PRESSURE: {
     what: 'The HSM has no room for another session or object',
     remedy: 'Lower slots[].sessions, or close other clients of this HSM',
@@ -374,6 +380,11 @@ export const catalogue = {
     exit: 'SELF_TEST',
   },
   // -- ceremony -------------------------------------------------------------------------------------------------
+  CEREMONY_NOT_LIVE: {
+    what: 'The key store is not live',
+    remedy: 'Finish its ceremony (hsm-driver ceremony check, then go-live), and give the node the new protocol file',
+    exit: 'CEREMONY',
+  },
   CEREMONY_REFUSED: {
     what: 'The ceremony cannot go on',
     remedy: 'Nothing was left on the tokens that could be used; mend the cause and start over',

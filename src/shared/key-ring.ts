@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type CeremonyFile, readCeremonyFile } from './ceremony-file.ts';
+import { type CeremonyFile, readLiveCeremony } from './ceremony-file.ts';
 import { CodedError } from './errors.ts';
 
 /**
@@ -15,14 +15,14 @@ export interface KeyRing {
   readonly further: readonly CeremonyFile[];
 }
 
-/** @throws CONFIG_INVALID naming the file. */
+/** @throws CONFIG_INVALID, CEREMONY_NOT_LIVE naming the file. */
 export function readKeyRing(configuration: {
   readonly keyStore: string;
   readonly ceremonyFile: string;
   readonly furtherCeremonyFiles: readonly string[];
 }): KeyRing {
   const { keyStore, ceremonyFile, furtherCeremonyFiles } = configuration;
-  const ring = createKeyRing(readCeremonyFile(ceremonyFile), furtherCeremonyFiles.map(readCeremonyFile));
+  const ring = createKeyRing(readLiveCeremony(ceremonyFile), furtherCeremonyFiles.map(readLiveCeremony));
   if (ring.keyStore === keyStore) return ring;
   throw new CodedError(
     'CONFIG_INVALID',

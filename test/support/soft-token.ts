@@ -14,9 +14,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { initialiseSoftToken } from '../../src/ceremony/initialise-token.ts';
+import { nobody } from '../../src/ceremony/people.ts';
 import { performCeremony } from '../../src/ceremony/perform-ceremony.ts';
 import { type CeremonyFile, readCeremonyFile } from '../../src/shared/ceremony-file.ts';
-import type { CeremonyConfiguration } from '../../src/shared/configuration/ceremony.ts';
+import { type CeremonyConfiguration, ceremonyConfiguration } from '../../src/shared/configuration/ceremony.ts';
 import { type SlotConfiguration, slot as slotSchema } from '../../src/shared/configuration/sections.ts';
 
 /**
@@ -93,7 +94,8 @@ const names = ['a', 'b'] as const;
 
 /**
  * Two tokens that share a master key. The ceremony is performed once and its tokens are copied after that, until the code
- * that makes them changes; a test of the ceremony itself calls performCeremony.
+ * that makes them changes; a test of the ceremony itself performs it. Its
+ * backup token is backupFor(ceremonyFile).
  */
 export async function createKeyStore(t: Cleanup): Promise<SoftKeyStore> {
   const directory = temporaryDirectory(t);
@@ -104,17 +106,37 @@ export async function createKeyStore(t: Cleanup): Promise<SoftKeyStore> {
   return { keyStore: 'store', ceremonyFile, ceremony: readCeremonyFile(ceremonyFile), directory, slots: [a, b] };
 }
 
-/** A ceremony's configuration for these slots. */
+/** A ceremony's configuration for these slots. Its backup token, unless another is given, must be made by `addToken(backupFor(…))`. */
 export function ceremonyFor(
   slots: readonly SlotConfiguration[],
   ceremonyFile: string,
-  keyStore = 'store',
+  { keyStore = 'store', backup = backupFor(ceremonyFile) }: { keyStore?: string; backup?: SlotConfiguration } = {},
 ): CeremonyConfiguration {
-  const tokens = slots.map(({ name, module, environment, tokenLabel, tokenSerial, pinFile }) => ({
-    ...{ name, module, environment, tokenLabel, pinFile },
-    ...(tokenSerial === undefined ? {} : { tokenSerial }),
-  }));
-  return { kind: 'ceremony', keyStore, ceremonyFile, tokens, log: { level: 'info' } };
+  const tokens = slots.map(asToken);
+  return ceremonyConfiguration.parse({ kind: 'ceremony', keyStore, ceremonyFile, backup: asToken(backup), tokens });
+}
+
+function asToken({ name, module, environment, tokenLabel, tokenSerial, pinFile, wrap }: SlotConfiguration) {
+  return { name, module, environment, tokenLabel, tokenSerial, pinFile, wrap };
+}
+
+/** The backup token of a ceremony, in a directory beside its protocol file. */
+export function backupFor(ceremonyFile: string): SlotConfiguration {
+  return slotIn(`${ceremonyFile}.backup`, 'backup');
+}
+
+/** A rehearsed ceremony with a new backup token, for tests of something else. */
+export async function holdCeremony(
+  slots: readonly SlotConfiguration[],
+  ceremonyFile: string,
+  keyStore = 'store',
+): Promise<CeremonyFile> {
+  const configuration = ceremonyFor(slots, ceremonyFile, { keyStore });
+  await addToken(backupFor(ceremonyFile));
+  return await performCeremony(
+    configuration,
+    nobody(() => {}),
+  );
 }
 
 async function template(): Promise<string> {
@@ -125,7 +147,7 @@ async function template(): Promise<string> {
   try {
     const slots = names.map((name) => slotIn(join(unfinished, name), name));
     for (const slot of slots) await addToken(slot);
-    await performCeremony(ceremonyFor(slots, join(unfinished, 'ceremony.json')), () => {});
+    await holdCeremony(slots, join(unfinished, 'ceremony.json'));
     renameSync(unfinished, kept);
   } catch (error) {
     if (!existsSync(kept)) throw error; // else another test was quicker
@@ -142,6 +164,7 @@ function fingerprint(): string {
     for (const file of readdirSync(join(root, folder)).sort())
       hash.update(file).update(readFileSync(join(root, folder, file)));
   }
+  hash.update(readFileSync(join(root, 'src/shared/ceremony-file.ts')));
   const { module } = facts();
   const { size, mtimeMs } = statSync(module);
   return hash

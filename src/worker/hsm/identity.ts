@@ -14,6 +14,7 @@ import type { KeyProof } from './jobs.ts';
 import type { Session } from './session.ts';
 import { signVerified } from './sign-verified.ts';
 import { rotationTemplate } from './templates.ts';
+import type { Token } from './token.ts';
 import { unwrapKey } from './wrap.ts';
 
 /** Whether a token holds the key store's keys: labels lie, so what the keys do is what counts. */
@@ -126,6 +127,18 @@ function openAttestationKey(session: Session, { attestationKey: { publicKey, blo
   session.withUnwrapped('P-256', Buffer.from(blob, 'base64'), (key) =>
     signVerified(session, 'P-256', key, publicKeyHex('P-256', Buffer.from(publicKey, 'hex')), randomBytes(32)),
   );
+}
+
+/**
+ * The token went through the ceremony, and what it enforces was looked at. Only after its keys were proven: a token of
+ * another key store has a graver fault.
+ * @throws TOKEN_NOT_CHECKED
+ */
+export function mustBeChecked({ info: { label, serial } }: Token, { masterKey, tokens }: CeremonyFile): void {
+  const entry = tokens.find((one) => one.serial === serial);
+  if (entry?.checkedAt !== undefined) return;
+  const why = entry === undefined ? 'is not in the protocol' : 'was added to the protocol, and not checked yet';
+  throw new CodedError('TOKEN_NOT_CHECKED', `token “${label}” (${serial}) holds ${masterKey.id}, but ${why}`);
 }
 
 const masterKeyAttributes = [

@@ -5,7 +5,7 @@ import type { WrapAlgorithm, WrapMethod } from '../../shared/wrap-algorithms.ts'
 import { flag, valueIsRefused } from './attributes.ts';
 import { CKA, CKF } from './constants.ts';
 import { curveFacts } from './curve.ts';
-import { mustHold, proveCanaries, proveFurtherKeys, proveKeys } from './identity.ts';
+import { mustBeChecked, mustHold, proveCanaries, proveFurtherKeys, proveKeys } from './identity.ts';
 import type { KeyProof } from './jobs.ts';
 import type { Session } from './session.ts';
 import { signVerified } from './sign-verified.ts';
@@ -39,7 +39,7 @@ export interface Proof {
 
 /**
  * @throws MASTER_KEY_OTHER when keys of the ceremony do not open or do not sign for their pinned public keys though the
- * token can do their curve; HSM_DEVICE_FAULT when it can do none.
+ * token can do their curve; TOKEN_NOT_CHECKED; HSM_DEVICE_FAULT when it can do none.
  */
 export function proveSlot(bench: Workbench): Proof {
   const { session, ceremony } = bench;
@@ -63,6 +63,7 @@ export function proveSlot(bench: Workbench): Proof {
 
   const proven = proveCanaries(session, ceremony, working);
   mustHold(ceremony, 'attestation key', () => bench.attest(randomBytes(32)));
+  if (bench.purpose === 'signing') mustBeChecked(bench.token, ceremony);
 
   const [startUpBlob] = tried.flatMap(({ row, blob }) =>
     blob !== undefined && proven.includes(row.curve) ? [{ curve: row.curve, ...blob, wrapMechanism: mechanism }] : [],

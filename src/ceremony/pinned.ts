@@ -1,0 +1,23 @@
+import { type CeremonyFile, wrapMechanismOn } from '../shared/ceremony-file.ts';
+import type { WrapMethod } from '../shared/wrap-algorithms.ts';
+import { publicKeyHex } from '../worker/hsm/encoding.ts';
+import type { Reference } from './examination.ts';
+
+/** What a protocol file pins, as the steps of a ceremony use it. */
+
+export function referenceOf({ integrityKey, attestationKey, canaries }: CeremonyFile): Reference {
+  return {
+    integrityKeyId: integrityKey.id,
+    attestation: {
+      curve: 'P-256',
+      publicKey: publicKeyHex('P-256', Buffer.from(attestationKey.publicKey, 'hex')),
+      blob: Buffer.from(attestationKey.blob, 'base64'),
+    },
+    canaries: canaries.map(({ curve, publicKey, blob }) => ({ curve, publicKey, blob: Buffer.from(blob, 'base64') })),
+  };
+}
+
+/** How the token with this serial number wraps. */
+export function pinnedMethod(file: CeremonyFile, serial: string): WrapMethod {
+  return { algorithm: file.masterKey.wrapAlgorithm, mechanism: wrapMechanismOn(file, serial) };
+}
