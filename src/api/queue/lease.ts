@@ -5,6 +5,11 @@ import type { KeyType } from '../../shared/keys.ts';
 
 /** How long a lease lasts without renewal. Far longer than a death takes to be seen; see presence.ts. */
 export const leaseMs = 15_000;
+/**
+ * A lease that was given or renewed less than this ago is left as it is: each renewal writes the row anew, and an
+ * instance at work calls dozens of times a second.
+ */
+const renewedAfterMs = 5_000;
 /** An instance not seen for this long is gone, and its leases end. */
 export const presenceMs = 1_500;
 
@@ -21,8 +26,20 @@ export interface DriverNode {
  * @throws INSTANCE_OF_OTHER_NODE, INSTANCE_ENDED
  */
 export async function renew(pool: pg.Pool, node: DriverNode, call: LeaseCall): Promise<number> {
-  const { rows } = await pool.query<{ alive: number; returned: number }>(
-    `with me as (
+  const { rows } = await pool.query<{ alive: number; returned: number }>({
+    ...renewal,
+    values: [
+      ...[call.instance, node.name, node.keyStore, call.slot, call.capabilities, call.holding],
+      ...[leaseMs, leaseMs - renewedAfterMs],
+    ],
+  });
+  if (rows[0]?.alive === 1) return rows[0].returned;
+  throw await refusal(pool, node, call.instance);
+}
+
+const renewal = {
+  name: 'api_renew_leases',
+  text: `with me as (
        insert into driver_instance (id, node, key_store, slot, capabilities) values ($1, $2, $3, $4, $5)
        on conflict (id) do update set seen_at = now(), capabilities = excluded.capabilities
          where driver_instance.node = excluded.node and driver_instance.ended_at is null
@@ -30,6 +47,7 @@ export async function renew(pool: pg.Pool, node: DriverNode, call: LeaseCall): P
      ), renewed as (
        update request set lease_until = now() + $7 * interval '1 millisecond'
        from me where request.instance = me.id and request.state = 'leased' and request.id = any($6)
+         and request.lease_until < now() + $8 * interval '1 millisecond'
      ), returned as (
        update request set state = 'queued', instance = null, lease = null, lease_until = null,
          given_back = array_append(array_remove(given_back, me.id), me.id)
@@ -37,11 +55,7 @@ export async function renew(pool: pg.Pool, node: DriverNode, call: LeaseCall): P
        returning request.id
      )
      select (select count(*) from me)::int as alive, (select count(*) from returned)::int as returned`,
-    [call.instance, node.name, node.keyStore, call.slot, call.capabilities, call.holding, leaseMs],
-  );
-  if (rows[0]?.alive === 1) return rows[0].returned;
-  throw await refusal(pool, node, call.instance);
-}
+};
 
 async function refusal(pool: pg.Pool, node: DriverNode, instance: string): Promise<CodedError> {
   const { rows } = await pool.query<{ node: string }>('select node from driver_instance where id = $1', [instance]);
@@ -75,8 +89,16 @@ export async function take(
   node: DriverNode,
   call: Pick<LeaseCall, 'instance' | 'capabilities' | 'max'>,
 ): Promise<LeasedRequest[]> {
-  const { rows } = await pool.query<TakenRecord>(
-    `with waiting as (
+  const { rows } = await pool.query<TakenRecord>({
+    ...taking,
+    values: [node.keyStore, call.capabilities, call.instance, call.max, leaseMs, presenceMs],
+  });
+  return rows.map(leased);
+}
+
+const taking = {
+  name: 'api_take_requests',
+  text: `with waiting as (
        select r.id, r.attempts, r.priority, r.turn
        from unnest($2::text[]) as wanted (capability)
        cross join lateral (
@@ -104,10 +126,7 @@ export async function take(
      returning request.id, lease, attempts + 1 as attempt, kind, organisation, key_id, scheme, curve, digests,
        (external_id is not null or deliveries > 1) as look_up, authorisation,
        greatest(0, extract(epoch from clock_timestamp() - created_at) * 1000)::int as queued_ms`,
-    [node.keyStore, call.capabilities, call.instance, call.max, leaseMs, presenceMs],
-  );
-  return rows.map(leased);
-}
+};
 
 function leased(row: TakenRecord): LeasedRequest {
   const base = {

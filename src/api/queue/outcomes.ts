@@ -97,12 +97,14 @@ export async function complete(
 }
 
 async function requireOwnInstance(client: pg.ClientBase, node: DriverNode, instance: string): Promise<void> {
-  const { rowCount } = await client.query('select 1 from driver_instance where id = $1 and node = $2', [
-    instance,
-    node.name,
-  ]);
+  const { rowCount } = await client.query({ ...owning, values: [instance, node.name] });
   if (rowCount !== 1) throw new CodedError('INSTANCE_OF_OTHER_NODE', `${instance}, called by ${node.name}`);
 }
+
+const owning = {
+  name: 'api_own_instance',
+  text: 'select 1 from driver_instance where id = $1 and node = $2',
+};
 
 /** Sorted by id, so that two calls that share requests cannot wait for each other in a circle. */
 async function lockRows(
@@ -110,16 +112,21 @@ async function lockRows(
   node: DriverNode,
   outcomes: readonly Outcome[],
 ): Promise<Map<string, LockedRow>> {
-  const { rows } = await client.query<LockedRow>(
-    `select r.id, r.kind, r.state, r.organisation, r.lease, r.key_id, r.key_name, r.scheme, r.curve,
+  const { rows } = await client.query<LockedRow>({
+    ...locking,
+    values: [outcomes.map((outcome) => outcome.id), node.keyStore],
+  });
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+const locking = {
+  name: 'api_lock_requests',
+  text: `select r.id, r.kind, r.state, r.organisation, r.lease, r.key_id, r.key_name, r.scheme, r.curve,
        coalesce(array_length(r.digests, 1), 0) as digest_count, r.public_key, r.signatures, key.public_key as key_public_key
      from request r left join key on key.id = r.key_id
      where r.id = any($1) and r.key_store = $2
      order by r.id for update of r`,
-    [outcomes.map((outcome) => outcome.id), node.keyStore],
-  );
-  return new Map(rows.map((row) => [row.id, row]));
-}
+};
 
 function isAttested(
   pinned: ReadonlyMap<string, KeyObject>,
@@ -192,8 +199,16 @@ async function updateRows(
   instance: string,
   updates: readonly Record<string, unknown>[],
 ): Promise<RequestRecord[]> {
-  const { rows } = await client.query<RequestRecord>(
-    `with told as (
+  const { rows } = await client.query<RequestRecord>({
+    ...finishing,
+    values: [JSON.stringify(updates), instance, maxAttempts],
+  });
+  return rows.filter((row) => row.state !== 'queued');
+}
+
+const finishing = {
+  name: 'api_finish_requests',
+  text: `with told as (
        select * from jsonb_to_recordset($1::jsonb) as t (id text, state text, public_key text, signatures jsonb,
          error_code text, error_message text, counts boolean)
      ), counted as (
@@ -212,7 +227,4 @@ async function updateRows(
        done_at = case when c.state = 'queued' and c.tried < $3 then null else now() end
      from counted c where request.id = c.id
      returning ${requestColumns.replace(/\w+/g, 'request.$&')}`,
-    [JSON.stringify(updates), instance, maxAttempts],
-  );
-  return rows.filter((row) => row.state !== 'queued');
-}
+};

@@ -3,6 +3,11 @@ import type pg from 'pg';
 /** How often this process notes the instances whose lease call it holds, in milliseconds. */
 const notePeriodMs = 500;
 
+const notingSeen = {
+  name: 'api_note_instances',
+  text: 'update driver_instance set seen_at = now() where id = any($1) and ended_at is null',
+};
+
 /**
  * Presence of driver instances: an instance with a lease call in flight is alive, and its connection's end is seen at
  * once. Each API process notes database time for its own; expiry.ts ends the leases of those not seen.
@@ -16,9 +21,7 @@ export function createPresence(pool: pg.Pool, failed: (error: unknown) => void) 
     if (noting || inFlight.size === 0) return;
     noting = true;
     try {
-      await pool.query('update driver_instance set seen_at = now() where id = any($1) and ended_at is null', [
-        [...inFlight.keys()],
-      ]);
+      await pool.query({ ...notingSeen, values: [[...inFlight.keys()]] });
     } catch (error) {
       failed(error);
     } finally {
