@@ -4,9 +4,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { stringify } from 'yaml';
-import { authenticate } from '../src/api/authentication/bearer-token.ts';
+import { bearerTokenHash, readCaller } from '../src/api/authentication/bearer-token.ts';
 import { activeCredentials } from '../src/api/authentication/credentials.ts';
-import { createRateLimit } from '../src/api/authentication/rate-limit.ts';
 import { createPool } from '../src/shared/database/pool.ts';
 import { createLog } from '../src/shared/log.ts';
 import { openTestDatabases } from './support/database.ts';
@@ -57,8 +56,7 @@ t.test('init prints what an application needs to call, and keeps only the hash o
     authToken: /^[\w-]+\.[\w-]+\.[\w-]{43}$/,
     credentialId: /^cr-/,
   });
-  const limit = createRateLimit({ perSecond: 1, burst: 1 });
-  const { requester, allowed } = await authenticate(pool, limit, `Bearer ${created.authToken}`);
+  const { requester, allowed } = await readCaller(pool, bearerTokenHash(created.authToken));
   t.same(requester, {
     organisation: created.orgId,
     serviceAccount: created.userId,

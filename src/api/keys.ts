@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import type pg from 'pg';
 import { CodedError } from '../shared/errors.ts';
 import { type KeyType, keyTypes } from '../shared/keys.ts';
+import { createLeastRecentlyUsed } from '../shared/least-recently-used.ts';
 import { type AttestationChecks, createAttestationChecks } from './attestation-checks.ts';
 import { type Page, pageClause, positionColumn } from './page.ts';
 
@@ -65,6 +66,8 @@ export async function insertKeys(client: pg.ClientBase, keys: readonly NewKey[])
 export interface Keys {
   /** An organisation's key; `undefined` for one that does not exist or is another's. */
   find(organisation: string, keyId: string): Promise<Key | undefined>;
+  /** An active key as it was read last, or as it is: the caller checks that it still is so. @throws NOT_FOUND */
+  recall(organisation: string, keyId: string): Promise<Key>;
   /** @throws NOT_FOUND */
   require(organisation: string, keyId: string): Promise<Key>;
   /** By id; those that are not the organisation's are missing. */
@@ -73,24 +76,35 @@ export interface Keys {
   list(organisation: string, page: Page): Promise<{ readonly key: Key; readonly id: string; position: string }[]>;
 }
 
+/** So many keys that signed lately are kept, about 600 bytes each. */
+const rememberedKeys = 20_000;
+
+const byId = { name: 'api_key_by_id', text: `select ${keyColumns} from key where id = $1 and organisation = $2` };
+
 /** @param pinned attestation public keys by key store, from the configuration. */
 export function createKeys(pool: pg.Pool, pinned: ReadonlyMap<string, KeyObject>): Keys {
   const checks = createAttestationChecks(pinned);
   const find = async (organisation: string, keyId: string): Promise<Key | undefined> => {
-    const { rows } = await pool.query<KeyRecord>(`select ${keyColumns} from key where id = $1 and organisation = $2`, [
-      keyId,
-      organisation,
-    ]);
+    const { rows } = await pool.query<KeyRecord>({ ...byId, values: [keyId, organisation] });
     return rows[0] && attestedKey(rows[0], checks);
+  };
+
+  const memory = createLeastRecentlyUsed<string, Key>(rememberedKeys);
+  const require = async (organisation: string, keyId: string): Promise<Key> => {
+    memory.delete(keyId);
+    const key = await find(organisation, keyId);
+    if (key === undefined) throw new CodedError('NOT_FOUND', `key ${keyId}`);
+    if (key.status === 'Active') memory.set(keyId, key);
+    return key;
   };
 
   return {
     find,
-    async require(organisation, keyId) {
-      const key = await find(organisation, keyId);
-      if (key === undefined) throw new CodedError('NOT_FOUND', `key ${keyId}`);
-      return key;
+    async recall(organisation, keyId) {
+      const key = memory.get(keyId);
+      return key?.organisation === organisation ? key : await require(organisation, keyId);
     },
+    require,
     async findAll(organisation, keyIds) {
       const { rows } = await pool.query<KeyRecord>(
         `select ${keyColumns} from key where id = any($1) and organisation = $2`,

@@ -11,7 +11,7 @@ import { routes } from '../../src/api/application/routes/index.ts';
 import { createApplicationServer } from '../../src/api/application/server.ts';
 import { createKeys, insertKeys } from '../../src/api/keys.ts';
 import { type CreatedOrganisation, createOrganisation } from '../../src/api/organisations.ts';
-import type { NewRequest, RequestQueue, RequestRow } from '../../src/api/queue/request.ts';
+import { BeliefOutdated, type NewRequest, type RequestQueue, type RequestRow } from '../../src/api/queue/request.ts';
 import { createWebhookSecrets } from '../../src/api/webhooks/secrets.ts';
 import { createWebhookSender } from '../../src/api/webhooks/send.ts';
 import { apiConfiguration } from '../../src/shared/configuration/api.ts';
@@ -152,6 +152,8 @@ function handQueue(): HandQueue {
       if (queue.refuse !== undefined) throw queue.refuse;
     },
     async submit(request) {
+      // This queue looks nothing up: what was believed must be asked for.
+      if (request.believed !== undefined) throw new BeliefOutdated();
       const existing = rows.get(request.id);
       if (existing !== undefined) return { row: existing, fresh: false };
       queue.submitted.push(request);

@@ -6,7 +6,7 @@ import { CodedError } from '../../shared/errors.ts';
 import { requestId } from '../../shared/keys.ts';
 import type { CheckedUserAction } from '../authentication/user-action.ts';
 import type { Key } from '../keys.ts';
-import { isOpen, type NewRequest, type RequestRow } from '../queue/request.ts';
+import { BeliefOutdated, isOpen, type NewRequest, type RequestRow } from '../queue/request.ts';
 import type { Wallet } from '../wallets/wallets.ts';
 import { DetailedError } from './error-answer.ts';
 import { fingerprint } from './json-body.ts';
@@ -20,6 +20,7 @@ export const signing = {
   body: signatureBody,
   refuse: refuseUnsupportedSignature,
   answer: signatureSchema,
+  believes: true,
 } as const;
 
 export interface Signer {
@@ -46,7 +47,7 @@ export async function acceptSignature(
 }
 
 function newRequest(
-  { body, sent, path, requester }: Call<SignatureBody, unknown>,
+  { body, sent, path, requester, believed }: Call<SignatureBody, unknown>,
   { key, wallet }: Signer,
   userAction: CheckedUserAction,
 ): NewRequest {
@@ -73,6 +74,9 @@ function newRequest(
     ...(wallet === undefined ? {} : { walletId: wallet.id }),
     ...digestsToSign({ type: key.type, publicKey: key.publicKey, body, ...chain }),
     authorisation: { ...userAction.authorisation, ...statementOf(wallet) },
+    ...(believed === undefined
+      ? {}
+      : { believed: { ...believed, key: { publicKey: key.publicKey, attestation: key.attestation } } }),
   };
 }
 
@@ -94,7 +98,9 @@ async function accept({ queue }: RouteTools, request: NewRequest, { key, wallet 
     return fresh ? row : requireSame(row, request);
   } catch (error) {
     // What was asked before has its answer, whether or not anything new can be asked now.
-    const { externalId, requester, id } = request;
+    const { externalId, requester, id, believed } = request;
+    // What was asked before is told to nobody who was only believed to be who it belongs to.
+    if (externalId !== undefined && believed !== undefined) throw new BeliefOutdated();
     const existing = externalId === undefined ? undefined : await queue.find(requester.organisation, id);
     if (existing === undefined) throw error;
     return requireSame(existing, request);

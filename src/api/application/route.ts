@@ -5,14 +5,14 @@ import type { ApiConfiguration } from '../../shared/configuration/api.ts';
 import { inTransaction } from '../../shared/database/transaction.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { recordAuditEvent } from '../audit/audit-events.ts';
-import { authenticate, type Caller } from '../authentication/bearer-token.ts';
+import type { Caller } from '../authentication/bearer-token.ts';
 import type { CredentialRegistrations } from '../authentication/credential-registration.ts';
-import type { RateLimit } from '../authentication/rate-limit.ts';
+import type { KnownCallers } from '../authentication/known-callers.ts';
 import { possiblePayloads } from '../authentication/signed-payload.ts';
 import type { CheckedUserAction, UserActions } from '../authentication/user-action.ts';
 import type { Keys } from '../keys.ts';
 import type { Allowed, Operation } from '../permissions/operations.ts';
-import type { Requester, RequestQueue } from '../queue/request.ts';
+import { BeliefOutdated, type Requester, type RequestQueue } from '../queue/request.ts';
 import type { WebhookSecrets } from '../webhooks/secrets.ts';
 import type { WebhookSender } from '../webhooks/send.ts';
 import { conforming, type JsonBody, noBody } from './json-body.ts';
@@ -26,7 +26,7 @@ export interface RouteTools {
   readonly queue: RequestQueue;
   readonly userActions: UserActions;
   readonly credentialRegistrations: CredentialRegistrations;
-  readonly rateLimit: RateLimit;
+  readonly callers: KnownCallers;
   readonly webhookSecrets: WebhookSecrets;
   readonly webhookSender: WebhookSender;
 }
@@ -41,9 +41,14 @@ export interface Call<Body, Query> {
   /** The body as it was sent, for echoes and fingerprints. */
   readonly sent: unknown;
   readonly allowed: Allowed;
+  /** Set when the caller was taken from memory: its rights as they were read. */
+  readonly believed?: Believed;
   /** For what a call needs beside its endpoint's permission. @throws NOT_PERMITTED */
   readonly requirePermission: (operation: string) => void;
 }
+
+/** What was not asked of the database: whoever has an effect for this caller checks it. */
+export type Believed = Pick<Caller, 'rightsVersion'>;
 
 /** What is known of a call without making it: docs/openapi is printed from these. */
 export interface Endpoint<Body, Query> {
@@ -68,6 +73,11 @@ export interface PlainEndpoint<Body, Query> extends Endpoint<Body, Query> {
 
 /** A call that the caller's credential signed, and whose effect is a request in the queue: that consumes the user action. */
 export interface QueuedEndpoint<Body, Query> extends Endpoint<Body, Query> {
+  /**
+   * The caller may be taken from memory: the only effect is a request that the queue inserts, and it throws
+   * BeliefOutdated where what was believed does not hold any more. The call is then begun anew, with nothing believed.
+   */
+  readonly believes?: boolean;
   readonly respond: (call: Call<Body, Query>, userAction: CheckedUserAction, tools: RouteTools) => Promise<object>;
 }
 
@@ -98,10 +108,20 @@ export function plainRoute<Body = undefined, Query = undefined>(endpoint: PlainE
 }
 
 export function queuedRoute<Body = undefined, Query = undefined>(endpoint: QueuedEndpoint<Body, Query>): Route {
-  return route(endpoint, true, (tools) => async (request) => {
-    const call = readCall(endpoint, request);
-    return await endpoint.respond(call, checkUserAction(tools, request, call), tools);
-  });
+  const handlerOf = (tools: RouteTools) => async (request: FastifyRequest) => {
+    const respond = async (): Promise<object> => {
+      const call = readCall(endpoint, request);
+      return await endpoint.respond(call, checkUserAction(tools, request, call), tools);
+    };
+    try {
+      return await respond();
+    } catch (error) {
+      if (!(error instanceof BeliefOutdated)) throw error;
+      await admit(tools, endpoint.permission, request);
+      return await respond();
+    }
+  };
+  return route(endpoint, true, handlerOf);
 }
 
 export function changingRoute<Body = undefined, Query = undefined>(endpoint: ChangingEndpoint<Body, Query>): Route {
@@ -133,16 +153,17 @@ export async function changeOnce(
 }
 
 function route<Body, Query>(
-  endpoint: Endpoint<Body, Query>,
+  endpoint: Endpoint<Body, Query> & { readonly believes?: boolean },
   signed: boolean,
   handlerOf: (tools: RouteTools) => (request: FastifyRequest) => Promise<object>,
 ): Route {
-  const { method, path: url } = endpoint;
+  const { method, path: url, believes = false } = endpoint;
   return {
     endpoint: endpoint as Endpoint<unknown, unknown>,
     signed,
     register(server, tools) {
-      server.route({ method, url, onRequest: admission(tools, endpoint.permission), handler: handlerOf(tools) });
+      const onRequest = (request: FastifyRequest) => (believes ? believe : admit)(tools, endpoint.permission, request);
+      server.route({ method, url, onRequest, handler: handlerOf(tools) });
     },
   };
 }
@@ -154,13 +175,28 @@ export function prepareRequests(server: FastifyInstance): void {
   server.decorateRequest(callerName, null);
 }
 
+interface Admitted {
+  readonly caller: Caller;
+  readonly fromMemory: boolean;
+}
+
 /** Before the body is read: who may not call cannot make this process keep a megabyte. */
-function admission({ pool, rateLimit }: RouteTools, permission: Operation | undefined) {
-  return async (request: FastifyRequest): Promise<void> => {
-    const caller = await authenticate(pool, rateLimit, request.headers.authorization);
-    if (permission !== undefined) requirePermission(caller, permission);
-    request.setDecorator(callerName, caller);
-  };
+async function admit(
+  { callers }: RouteTools,
+  permission: Operation | undefined,
+  request: FastifyRequest,
+): Promise<void> {
+  const caller = await callers.read(request.headers.authorization);
+  if (permission !== undefined) requirePermission(caller, permission);
+  request.setDecorator<Admitted>(callerName, { caller, fromMemory: false });
+}
+
+/** Only what lets a call in is believed: who might have to be refused is looked up. */
+async function believe(tools: RouteTools, permission: Operation | undefined, request: FastifyRequest): Promise<void> {
+  const caller = tools.callers.recall(request.headers.authorization);
+  if (caller === undefined || (permission !== undefined && !caller.allowed.has(permission))) {
+    await admit(tools, permission, request);
+  } else request.setDecorator<Admitted>(callerName, { caller, fromMemory: true });
 }
 
 function requirePermission({ requester, allowed }: Caller, operation: string): void {
@@ -174,7 +210,7 @@ function requirePermission({ requester, allowed }: Caller, operation: string): v
 
 /** In this order: who calls and may it (before this), what is asked, is that valid; then, was exactly this signed. */
 function readCall<Body, Query>(endpoint: Endpoint<Body, Query>, request: FastifyRequest): Call<Body, Query> {
-  const caller = request.getDecorator<Caller>(callerName);
+  const { caller, fromMemory } = request.getDecorator<Admitted>(callerName);
   const parameters = request.params as Record<string, string>;
   // No id looks otherwise; and some of what does cannot even be asked of the database.
   const strange = Object.values(parameters).find((value) => !/^[\x21-\x7e]{1,100}$/.test(value));
@@ -186,6 +222,7 @@ function readCall<Body, Query>(endpoint: Endpoint<Body, Query>, request: Fastify
   return {
     requester: caller.requester,
     allowed: caller.allowed,
+    ...(fromMemory ? { believed: { rightsVersion: caller.rightsVersion } } : {}),
     path: pathname(request),
     parameters,
     query: query as Query,

@@ -6,6 +6,7 @@ import { readSecretFile } from '../../shared/configuration/secret-file.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { createCredentialRegistrations } from '../authentication/credential-registration.ts';
+import { createKnownCallers } from '../authentication/known-callers.ts';
 import { createRateLimit } from '../authentication/rate-limit.ts';
 import { createUserActions } from '../authentication/user-action.ts';
 import type { Keys } from '../keys.ts';
@@ -55,7 +56,7 @@ export function createApplicationServer(options: ApplicationServerOptions): Fast
     keys,
     userActions: createUserActions(options.userActionSecret, options.now),
     credentialRegistrations: createCredentialRegistrations(options.userActionSecret, options.now),
-    rateLimit: createRateLimit(configuration.rateLimit),
+    callers: createKnownCallers(pool, createRateLimit(configuration.rateLimit)),
     webhookSecrets,
     webhookSender,
   };

@@ -3,7 +3,6 @@ import type pg from 'pg';
 import { CodedError } from '../../shared/errors.ts';
 import { type Allowed, allowed } from '../permissions/operations.ts';
 import type { Requester } from '../queue/request.ts';
-import type { RateLimit } from './rate-limit.ts';
 
 /**
  * Bearer tokens of service accounts. They look like a JWT, because the SDK's `orgId` option reads the organisation from
@@ -42,22 +41,18 @@ export function bearerTokenHash(token: string): Buffer {
 export interface Caller {
   readonly requester: Requester;
   readonly allowed: Allowed;
+  /** Of the organisation when this was read: it changes when anybody's rights do. */
+  readonly rightsVersion: string;
 }
 
 /**
- * The lookup by hash takes the same time for every wrong token.
- * @param header the Authorization header.
- * @param limit counts the call before the database is asked.
- * @throws NOT_AUTHENTICATED, without saying why; RATE_LIMITED
+ * What a call's Authorization header says, before anybody is asked whether it is true: the SHA-256 of the token.
+ * @throws NOT_AUTHENTICATED, without saying why
  */
-export async function authenticate(pool: pg.Pool, limit: RateLimit, header: string | undefined): Promise<Caller> {
+export function presentedToken(header: string | undefined): Buffer {
   const token = header !== undefined && header.length <= longestHeader ? scheme.exec(header)?.[1] : undefined;
   if (token === undefined) throw new CodedError('NOT_AUTHENTICATED', '');
-  const hash = bearerTokenHash(token);
-  limit.take(hash.toString('base64'));
-  const caller = await findCaller(pool, hash);
-  if (caller === undefined) throw new CodedError('NOT_AUTHENTICATED', '');
-  return caller;
+  return bearerTokenHash(token);
 }
 
 interface CallerRecord {
@@ -66,29 +61,39 @@ interface CallerRecord {
   readonly access_token: string;
   readonly assigned: string[];
   readonly own: string[];
+  /** bigint: text on the wire. */
+  readonly rights_version: string;
 }
 
-async function findCaller(pool: pg.Pool, tokenHash: Buffer): Promise<Caller | undefined> {
-  const { rows } = await pool.query<CallerRecord>(
-    `select account.organisation, account.id as service_account, token.id as access_token,
+/**
+ * The lookup by hash takes the same time for every wrong token.
+ * @throws NOT_AUTHENTICATED
+ */
+export async function readCaller(pool: pg.Pool, tokenHash: Buffer): Promise<Caller> {
+  const { rows } = await pool.query<CallerRecord>({ ...callerOfToken, values: [tokenHash] });
+  const row = rows[0];
+  if (row === undefined) throw new CodedError('NOT_AUTHENTICATED', '');
+  return {
+    requester: {
+      organisation: row.organisation,
+      serviceAccount: row.service_account,
+      accessToken: row.access_token,
+    },
+    allowed: allowed(row.assigned, row.own),
+    rightsVersion: row.rights_version,
+  };
+}
+
+const callerOfToken = {
+  name: 'api_caller_of_token',
+  text: `select account.organisation, account.id as service_account, token.id as access_token,
+       organisation.rights_version,
        array(select permission from permission_assignment where service_account = account.id) as assigned,
        array(select unnest(permission.operations)
          from permission_assignment assignment join permission on permission.id = assignment.permission
          where assignment.service_account = account.id and permission.organisation = account.organisation
            and not permission.archived) as own
      from access_token token join service_account account on account.id = token.service_account
+       join organisation on organisation.id = account.organisation
      where token.token_sha256 = $1 and token.active and token.expires_at > now() and account.active`,
-    [tokenHash],
-  );
-  const row = rows[0];
-  return (
-    row && {
-      requester: {
-        organisation: row.organisation,
-        serviceAccount: row.service_account,
-        accessToken: row.access_token,
-      },
-      allowed: allowed(row.assigned, row.own),
-    }
-  );
-}
+};

@@ -33,7 +33,7 @@ export function createApplicationSide(parts: ApplicationSideParts): RequestQueue
       holds.enter(request.id, request);
       try {
         const submitted = await submitter.submit(request);
-        holds.committed(request.id);
+        holds.inserted(submitted.row);
         if (!submitted.fresh) holds.leave(request.id);
         else setTimeout(() => holds.leave(request.id), submitToHoldMs).unref();
         return submitted;

@@ -58,7 +58,9 @@ export function createDriverSide(parts: DriverSideParts): DriverQueue {
         if ((await renew(relaxed, node, call)) > 0) workCameBack();
         capacity.note(node.keyStore, call.capabilities);
         if (call.max === 0) return [];
-        return await waitForWork(drivers, over, call.waitMs, () => take(relaxed, node, call));
+        const { instance, capabilities, max } = call;
+        const asks = { instance, capabilities, max, keyStore: node.keyStore };
+        return await waitForWork(drivers, asks, over, call.waitMs, () => take(relaxed, node, call));
       })();
       calls.set(call.instance, { superseded, done: answer });
       presence.enter(call.instance);

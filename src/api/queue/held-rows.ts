@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { HintSender } from './hints.ts';
 import type { Holds } from './holds.ts';
 import type { OpenRequests } from './open-requests.ts';
-import { type RequestRecord, requestColumns, requestRow } from './request-row.ts';
+import { type EndRecord, type RequestRecord, requestColumns, requestEnd, requestRow } from './request-row.ts';
 import type { Submitter } from './submit.ts';
 
 export interface HeldRowsParts {
@@ -11,11 +11,13 @@ export interface HeldRowsParts {
   readonly hints: HintSender;
   readonly submitter: Submitter;
   readonly openRequests: OpenRequests;
-  readonly onFinished?: (records: readonly RequestRecord[]) => void;
+  readonly onFinished?: (records: readonly EndRecord[]) => void;
+  /** Told of what went wrong where nobody waits for it. */
+  readonly failed: (error: unknown) => void;
 }
 
 /** What this process knows of the rows that its callers wait for: told by completions, by hints, and by reading. */
-export function createHeldRows({ pool, holds, hints, submitter, openRequests, onFinished }: HeldRowsParts) {
+export function createHeldRows({ pool, holds, hints, submitter, openRequests, onFinished, failed }: HeldRowsParts) {
   const read = async (ids: readonly string[]): Promise<Set<string>> => {
     const ours = ids.filter((id) => holds.has(id));
     if (ours.length === 0) return new Set();
@@ -28,15 +30,18 @@ export function createHeldRows({ pool, holds, hints, submitter, openRequests, on
 
   return {
     /** Rows that this process made final: its own callers are answered, other processes get a hint. */
-    finished(records: readonly RequestRecord[]): void {
+    finished(records: readonly EndRecord[]): void {
       onFinished?.(records);
       const elsewhere: string[] = [];
+      const unknown: string[] = [];
       for (const record of records) {
         openRequests.close(record.organisation);
-        if (holds.has(record.id)) holds.settle(requestRow(record));
-        else elsewhere.push(record.id);
+        if (!holds.has(record.id)) elsewhere.push(record.id);
+        else if (!holds.finish(requestEnd(record))) unknown.push(record.id);
       }
       if (elsewhere.length > 0) hints.done(elsewhere);
+      // The next second's reading is a second try.
+      if (unknown.length > 0) read(unknown).catch(failed);
     },
     /** Reads those of the rows that somebody waits for here; the ids that are still in the database. */
     read,

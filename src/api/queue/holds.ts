@@ -1,14 +1,15 @@
-import type { NewRequest, RequestRow } from './request.ts';
+import type { NewRequest, RequestEnd, RequestRow } from './request.ts';
 import { finalStates } from './request.ts';
 
 interface Held {
   /** What was sent, for a request that was submitted here. */
   request?: NewRequest;
-  /** The insert was committed: if the row is gone now, a crash of the database swallowed it. */
-  committed: boolean;
+  /** As it was inserted. If the row is gone now, a crash of the database swallowed it. */
+  inserted?: RequestRow;
   readonly promise: Promise<RequestRow>;
   readonly settle: (row: RequestRow) => void;
   holders: number;
+  settled: boolean;
 }
 
 /**
@@ -17,6 +18,11 @@ interface Held {
  */
 export function createHolds() {
   const held = new Map<string, Held>();
+  const settle = (entry: Held, row: RequestRow): void => {
+    if (!finalStates.includes(row.state)) return;
+    entry.settled = true;
+    entry.settle(row);
+  };
 
   return {
     /** Before the row is inserted or read, so that its end cannot be missed. */
@@ -30,10 +36,10 @@ export function createHolds() {
       const { promise, resolve } = Promise.withResolvers<RequestRow>();
       held.set(id, {
         ...(request === undefined ? {} : { request }),
-        committed: false,
         promise,
         settle: resolve,
         holders: 1,
+        settled: false,
       });
     },
     leave(id: string): void {
@@ -42,13 +48,25 @@ export function createHolds() {
       entry.holders -= 1;
       if (entry.holders === 0) held.delete(id);
     },
-    committed(id: string): void {
-      const entry = held.get(id);
-      if (entry !== undefined) entry.committed = true;
+    inserted(row: RequestRow): void {
+      const entry = held.get(row.id);
+      if (entry !== undefined) entry.inserted = row;
+    },
+    /**
+     * How the request ended; the rest of its row is known here since it was inserted.
+     * @returns false where it is not, and the row must be read.
+     */
+    finish(end: RequestEnd): boolean {
+      const entry = held.get(end.id);
+      if (entry === undefined) return true;
+      if (entry.inserted === undefined) return false;
+      settle(entry, { ...entry.inserted, ...end });
+      return true;
     },
     /** The row as it was read; only a final one ends the wait. */
     settle(row: RequestRow): void {
-      if (finalStates.includes(row.state)) held.get(row.id)?.settle(row);
+      const entry = held.get(row.id);
+      if (entry !== undefined) settle(entry, row);
     },
     /** Undefined when the time is up first. */
     async wait(id: string, holdMs: number): Promise<RequestRow | undefined> {
@@ -65,15 +83,23 @@ export function createHolds() {
     has(id: string): boolean {
       return held.has(id);
     },
+    /** Those that have not ended. */
     ids(): string[] {
-      return [...held.keys()];
+      return [...held].filter(([, { settled }]) => !settled).map(([id]) => id);
     },
     /** The submitted requests that are not among the ids that the database still has. */
     swallowed(present: ReadonlySet<string>): NewRequest[] {
       return [...held.values()].flatMap((entry) =>
-        entry.request !== undefined && entry.committed && !present.has(entry.request.id) ? [entry.request] : [],
+        !entry.settled && entry.request !== undefined && entry.inserted !== undefined && !present.has(entry.request.id)
+          ? [accepted(entry.request)]
+          : [],
       );
     },
   };
 }
+/** What was believed of it held when it was inserted first. */
+function accepted({ believed: _, ...request }: NewRequest): NewRequest {
+  return request;
+}
+
 export type Holds = ReturnType<typeof createHolds>;

@@ -10,12 +10,12 @@ import { maxAttempts } from './expiry.ts';
 import { type Effect, judge } from './judge.ts';
 import type { DriverNode } from './lease.ts';
 import type { RequestState } from './request.ts';
-import { type RequestRecord, requestColumns } from './request-row.ts';
+import { type EndRecord, endColumns } from './request-row.ts';
 
 export interface Completed {
   readonly acknowledgements: { readonly id: string; readonly acknowledgement: Acknowledgement }[];
   /** Rows that are final now. */
-  readonly finished: RequestRecord[];
+  readonly finished: EndRecord[];
   readonly requeued: number;
 }
 
@@ -150,7 +150,7 @@ async function applyEffects(
   node: DriverNode,
   instance: string,
   decided: readonly Decided[],
-): Promise<RequestRecord[]> {
+): Promise<EndRecord[]> {
   const newKeys: NewKey[] = [];
   const updates: Record<string, unknown>[] = [];
   for (const { row, effect } of decided) {
@@ -198,8 +198,8 @@ async function updateRows(
   client: pg.ClientBase,
   instance: string,
   updates: readonly Record<string, unknown>[],
-): Promise<RequestRecord[]> {
-  const { rows } = await client.query<RequestRecord>({
+): Promise<EndRecord[]> {
+  const { rows } = await client.query<EndRecord>({
     ...finishing,
     values: [JSON.stringify(updates), instance, maxAttempts],
   });
@@ -226,5 +226,5 @@ const finishing = {
        instance = null, lease = null, lease_until = null,
        done_at = case when c.state = 'queued' and c.tried < $3 then null else now() end
      from counted c where request.id = c.id
-     returning ${requestColumns.replace(/\w+/g, 'request.$&')}`,
+     returning ${endColumns.replace(/\w+/g, 'request.$&')}`,
 };

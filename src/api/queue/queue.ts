@@ -8,11 +8,12 @@ import { createDriverSide, type DriverQueue } from './driver-side.ts';
 import { createHeldRows } from './held-rows.ts';
 import { createHintSender, listenForHints } from './hints.ts';
 import { createHolds } from './holds.ts';
+import type { Place } from './insert-requests.ts';
 import { createOpenRequests } from './open-requests.ts';
 import { createPresence } from './presence.ts';
 import type { RequestQueue } from './request.ts';
-import type { RequestRecord } from './request-row.ts';
-import { createSubmitter, type Place } from './submit.ts';
+import type { EndRecord } from './request-row.ts';
+import { createSubmitter } from './submit.ts';
 import { createDatabaseWatch, startUpkeep } from './upkeep.ts';
 import { createWaitingDrivers } from './waiting-drivers.ts';
 
@@ -29,7 +30,7 @@ export interface QueueOptions {
   /** Attestation public keys by key store. */
   readonly pinned: ReadonlyMap<string, KeyObject>;
   /** Told of the rows that this process makes final. */
-  readonly onFinished?: (records: readonly RequestRecord[]) => void;
+  readonly onFinished?: (records: readonly EndRecord[]) => void;
   readonly log: Log;
 }
 
@@ -54,7 +55,7 @@ export async function startQueue(options: QueueOptions): Promise<Queue> {
     priority: limits.priorities[organisation] ?? 0,
     turn: openRequests.open(organisation),
   });
-  const submitter = createSubmitter(relaxed, { signTtlMs, placeOf }, (ids) => drivers.work(ids));
+  const submitter = createSubmitter(relaxed, { signTtlMs, placeOf }, drivers);
   const holds = createHolds();
   const heldRows = createHeldRows({
     pool: relaxed,
@@ -63,6 +64,7 @@ export async function startQueue(options: QueueOptions): Promise<Queue> {
     submitter,
     openRequests,
     ...(onFinished && { onFinished }),
+    failed: watch.failed,
   });
 
   await capacity.refresh();

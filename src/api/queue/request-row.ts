@@ -1,6 +1,6 @@
 import type { Signature } from '../../shared/driver-protocol.ts';
 import type { KeyType } from '../../shared/keys.ts';
-import type { RequestRow, RequestState } from './request.ts';
+import type { RequestEnd, RequestRow, RequestState } from './request.ts';
 
 /** The columns of `request` that applications read, and their mapping. Never `*`: columns come and go by migration. */
 export const requestColumns = `id, kind, state, organisation, service_account, access_token, user_action, key_store, key_id,
@@ -59,6 +59,26 @@ export function requestRow(record: RequestRecord): RequestRow {
     ...(record.error_code === null ? {} : { errorCode: record.error_code }),
     ...(record.error_message === null ? {} : { errorMessage: record.error_message }),
     createdAt: record.created_at,
+    ...(record.done_at === null ? {} : { doneAt: record.done_at }),
+  };
+}
+
+/** The columns that the end of a request changes, and whose it is: all that a process needs that knows the rest. */
+export const endColumns = 'id, kind, organisation, state, public_key, signatures, error_code, error_message, done_at';
+
+export type EndRecord = Pick<
+  RequestRecord,
+  'id' | 'kind' | 'organisation' | 'state' | 'public_key' | 'signatures' | 'error_code' | 'error_message' | 'done_at'
+>;
+
+export function requestEnd(record: EndRecord): RequestEnd {
+  return {
+    id: record.id,
+    state: record.state,
+    ...(record.public_key === null ? {} : { publicKey: record.public_key }),
+    ...(record.signatures === null ? {} : { signatures: record.signatures }),
+    ...(record.error_code === null ? {} : { errorCode: record.error_code }),
+    ...(record.error_message === null ? {} : { errorMessage: record.error_message }),
     ...(record.done_at === null ? {} : { doneAt: record.done_at }),
   };
 }

@@ -55,6 +55,20 @@ export interface NewRequest {
   /** Sign only: plain JSON that src/shared/chains needs to join signatures into `encoded` and `signedData`. */
   readonly format?: unknown;
   readonly authorisation: Authorisation;
+  /** What was taken from memory; it is inserted only if all of it still holds. */
+  readonly believed?: BeliefOfRequest;
+}
+
+export interface BeliefOfRequest {
+  /** Account and token are active, and the organisation's rights are those of this version. */
+  readonly rightsVersion: string;
+  /** Sign: the key is active and as it was read. */
+  readonly key?: { readonly publicKey: string; readonly attestation: string };
+}
+
+/** Something that was taken from memory does not hold any more: nothing was inserted, nothing is known. */
+export class BeliefOutdated extends Error {
+  override readonly name = 'BeliefOutdated';
 }
 
 /** What the application side reads back. */
@@ -81,6 +95,12 @@ export interface RequestRow {
   readonly doneAt?: Date;
 }
 
+/** What the end of a request changes in its row. */
+export type RequestEnd = Pick<
+  RequestRow,
+  'id' | 'state' | 'publicKey' | 'signatures' | 'errorCode' | 'errorMessage' | 'doneAt'
+>;
+
 /** The queue as the application's routes see it. */
 export interface RequestQueue {
   /**
@@ -90,7 +110,8 @@ export interface RequestQueue {
   requireCapacity(keyStore: string, kind: RequestKind, type: KeyType): void;
   /**
    * Inserts the request, or finds the one with the same id. `fresh: false` means that the row was there before: the
-   * caller compares the fingerprint. A user action that another request consumed throws USER_ACTION_USED.
+   * caller compares the fingerprint. A user action that another request consumed throws USER_ACTION_USED. Where not all
+   * that `believed` says holds, it throws BeliefOutdated, whether or not there is such a row.
    */
   submit(request: NewRequest): Promise<{ readonly row: RequestRow; readonly fresh: boolean }>;
   /** The row when it is final, or as it stands after `holdMs`. */

@@ -1,10 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { isUnreachable } from '../../shared/database/faults.ts';
+import type { LeasedRequest } from '../../shared/driver-protocol.ts';
 import { CodedError } from '../../shared/errors.ts';
-import { capability } from '../../shared/keys.ts';
-import type { NewRequest, RequestRow } from './request.ts';
+import { handedOver } from './hand-over.ts';
+import { freshRow, type InsertedRecord, insertRequests, type Place, stillHolding } from './insert-requests.ts';
+import { BeliefOutdated, type NewRequest, type RequestRow } from './request.ts';
 import { type RequestRecord, requestColumns, requestRow } from './request-row.ts';
+import type { WaitingCall } from './waiting-call.ts';
+import type { WaitingDrivers } from './waiting-drivers.ts';
 
 /** How long an insert is tried again while the database does not answer, in milliseconds. */
 const insertPatienceMs = 5_000;
@@ -14,14 +18,6 @@ export interface Submitted {
   readonly row: RequestRow;
   /** False: the row was there before this call. */
   readonly fresh: boolean;
-}
-
-/** Where in the queue a new request of this organisation stands. */
-export interface Place {
-  /** Higher goes first. */
-  readonly priority: number;
-  /** Lower goes first. */
-  readonly turn: number;
 }
 
 export interface SubmitterOptions {
@@ -42,12 +38,12 @@ interface Pending {
  * Runs on the relaxed pool: a row that a database crash swallows is inserted again by the process that holds the
  * caller's POST (see holds.ts), and nobody was told anything yet.
  *
- * @param inserted called with the ids that are new in the queue, right after the commit.
+ * A driver that waits gets its requests with the insert: they are in the table as leased, and no query looks for them.
  */
 export function createSubmitter(
   pool: pg.Pool,
   { signTtlMs, placeOf }: SubmitterOptions,
-  inserted: (ids: readonly string[]) => void,
+  drivers: Pick<WaitingDrivers, 'claim' | 'handOver' | 'work'>,
 ) {
   let waiting: Pending[] = [];
   let running = false;
@@ -66,22 +62,7 @@ export function createSubmitter(
     const deadline = performance.now() + insertPatienceMs;
     for (let tries = 0; ; tries += 1) {
       try {
-        const rows = await insertRequests(
-          pool,
-          batch.map((pending) => pending.request),
-          signTtlMs,
-          placeOf,
-        );
-        // Told first, so that a driver takes the work while the callers below are still being answered.
-        inserted([...rows.keys()]);
-        const makers = makersOf(batch, rows);
-        const others = batch.filter((pending) => !makers.has(pending));
-        const existing = await readExisting(
-          pool,
-          others.map((pending) => pending.request),
-        );
-        for (const pending of makers) pending.resolve({ row: requestRow(rowOf(rows, pending)), fresh: true });
-        for (const pending of others) settle(pending, existing.get(pending.request.id), tries > 0);
+        await insertOnce(batch, tries > 0);
         return;
       } catch (error) {
         if (!isUnreachable(error) || performance.now() > deadline) {
@@ -90,6 +71,50 @@ export function createSubmitter(
         }
         await delay(250);
       }
+    }
+  }
+
+  async function insertOnce(batch: readonly Pending[], retried: boolean): Promise<void> {
+    const handOvers = drivers.claim(batch.map(({ request }) => request));
+    const insertions = batch.map(({ request }, at) => ({
+      request,
+      place: placeOf(request.requester.organisation),
+      handOver: handOvers[at],
+    }));
+    const given = new Map<WaitingCall, LeasedRequest[]>();
+    for (const handOver of handOvers) if (handOver !== undefined) given.set(handOver.call, []);
+    const inserting = insertRequests(pool, insertions, signTtlMs);
+    for (const call of given.keys()) call.expect(inserting);
+    const rows = await inserting.catch((error: unknown) => {
+      drivers.handOver(given);
+      throw error;
+    });
+    const makers = makersOf(batch, rows);
+    const queued: string[] = [];
+    for (const [at, pending] of batch.entries()) {
+      if (!makers.has(pending)) continue;
+      const handOver = handOvers[at];
+      if (handOver !== undefined && rowOf(rows, pending.request).state === 'leased')
+        given.get(handOver.call)?.push(handedOver(pending.request, handOver));
+      else queued.push(pending.request.id);
+    }
+    // Told first, so that a driver has the work while the callers below are still being answered.
+    drivers.handOver(given);
+    if (queued.length > 0) drivers.work(queued);
+    for (const { request, resolve } of makers) resolve({ row: freshRow(request, rowOf(rows, request)), fresh: true });
+    const others = batch.filter((pending) => !makers.has(pending));
+    if (others.length > 0) await tellOthers(others, retried);
+  }
+
+  /** Those who did not make a row. */
+  async function tellOthers(others: readonly Pending[], retried: boolean): Promise<void> {
+    const requests = others.map(({ request }) => request);
+    // In this order: what is found was asked for by somebody who may know of it.
+    const holding = await stillHolding(pool, requests);
+    const existing = await readExisting(pool, requests);
+    for (const [at, pending] of others.entries()) {
+      if (holding.has(at)) settle(pending, existing.get(pending.request.id), retried);
+      else pending.reject(new BeliefOutdated());
     }
   }
 
@@ -108,7 +133,7 @@ export type Submitter = ReturnType<typeof createSubmitter>;
  * Who made the rows that are new. Two of a batch may have one id (the same externalId at once): the row is the one's whose
  * user action it holds, and the other must be told that it was there, or a different body would pass for the same request.
  */
-function makersOf(batch: readonly Pending[], rows: ReadonlyMap<string, RequestRecord>): Set<Pending> {
+function makersOf(batch: readonly Pending[], rows: ReadonlyMap<string, InsertedRecord>): Set<Pending> {
   const makers = new Map<string, Pending>();
   for (const pending of batch) {
     const { id, userAction } = pending.request;
@@ -117,7 +142,7 @@ function makersOf(batch: readonly Pending[], rows: ReadonlyMap<string, RequestRe
   return new Set(makers.values());
 }
 
-function rowOf(rows: ReadonlyMap<string, RequestRecord>, { request }: Pending): RequestRecord {
+function rowOf(rows: ReadonlyMap<string, InsertedRecord>, request: NewRequest): InsertedRecord {
   const row = rows.get(request.id);
   if (row === undefined) throw new Error('a maker has a row');
   return row;
@@ -132,63 +157,6 @@ function settle(pending: Pending, existing: RequestRecord | undefined, retried: 
   // After a lost connection the first try may have been committed: the row is then our own.
   const own = retried && existing.user_action === pending.request.userAction;
   pending.resolve({ row: requestRow(existing), fresh: own });
-}
-
-async function insertRequests(
-  pool: pg.Pool,
-  requests: readonly NewRequest[],
-  signTtlMs: number,
-  placeOf: SubmitterOptions['placeOf'],
-): Promise<Map<string, RequestRecord>> {
-  const { rows } = await pool.query<RequestRecord>(
-    `insert into request (id, organisation, kind, key_store, capability, priority, turn, state, service_account, access_token, user_action,
-       external_id, fingerprint, body, network, wallet_id, wallet, key_id, key_name, scheme, curve, digests, format,
-       authorisation, expires_at)
-     select id, organisation, kind, key_store, capability, priority, turn, 'queued', service_account, access_token, user_action,
-       external_id, decode(fingerprint, 'hex'), body, network, wallet_id, wallet, key_id, key_name, scheme, curve,
-       (select array_agg(decode(digest, 'hex') order by place) from unnest(digests) with ordinality as d (digest, place)),
-       format, authorisation, case when kind = 'Sign' then now() + $2 * interval '1 millisecond' end
-     from jsonb_to_recordset($1::jsonb) as r (id text, organisation text, kind text, key_store text, capability text,
-       priority smallint, turn bigint,
-       service_account text, access_token text, user_action text, external_id text, fingerprint text, body jsonb, network text,
-       wallet_id text, wallet jsonb,
-       key_id text, key_name text, scheme text, curve text, digests text[], format jsonb, authorisation jsonb)
-     on conflict do nothing
-     returning ${requestColumns}`,
-    [
-      JSON.stringify(requests.map((request) => insertable(request, placeOf(request.requester.organisation)))),
-      signTtlMs,
-    ],
-  );
-  return new Map(rows.map((row) => [row.id, row]));
-}
-
-function insertable(request: NewRequest, place: Place): Record<string, unknown> {
-  return {
-    id: request.id,
-    organisation: request.requester.organisation,
-    kind: request.kind,
-    key_store: request.keyStore,
-    capability: capability(request.kind, request.type.curve),
-    priority: place.priority,
-    turn: place.turn,
-    service_account: request.requester.serviceAccount,
-    access_token: request.requester.accessToken,
-    user_action: request.userAction,
-    external_id: request.externalId ?? null,
-    fingerprint: request.fingerprint.toString('hex'),
-    body: request.body,
-    network: request.network ?? null,
-    wallet_id: request.walletId ?? null,
-    wallet: request.wallet ?? null,
-    key_id: request.keyId,
-    key_name: request.keyName ?? null,
-    scheme: request.type.scheme,
-    curve: request.type.curve,
-    digests: request.digests?.map((digest) => digest.toString('hex')) ?? null,
-    format: request.format ?? null,
-    authorisation: request.authorisation,
-  };
 }
 
 async function readExisting(pool: pg.Pool, requests: readonly NewRequest[]): Promise<Map<string, RequestRecord>> {

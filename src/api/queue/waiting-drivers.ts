@@ -1,12 +1,7 @@
 import type { LeasedRequest } from '../../shared/driver-protocol.ts';
-
-/** A lease call that waits for work. */
-export interface WaitingCall {
-  /** Takes work for this call from the queue; an empty list when there is none. */
-  readonly take: () => Promise<readonly LeasedRequest[]>;
-  /** Answers the call. */
-  readonly answer: (requests: readonly LeasedRequest[]) => void;
-}
+import { chooseHandOvers, type HandOver } from './hand-over.ts';
+import type { NewRequest } from './request.ts';
+import type { WaitingCall } from './waiting-call.ts';
 
 /**
  * The lease calls that this process holds open, longest waiting first, and the one loop that looks for work for them.
@@ -60,10 +55,30 @@ export function createWaitingDrivers(missed: (ids: readonly string[]) => void, f
     if (!running) void run();
   };
 
+  function wait(call: WaitingCall): void {
+    if (departed.has(call)) return;
+    waiting.add(call);
+    look();
+  }
+
   return {
-    add(call: WaitingCall): void {
-      waiting.add(call);
-      look();
+    add: wait,
+    /**
+     * Calls for requests that are about to be inserted, by place. Only while nothing is known to wait in the queue: who
+     * waits longer goes first. The calls are out of the list until `handOver` says what became of it.
+     */
+    claim(requests: readonly NewRequest[]): readonly (HandOver | undefined)[] {
+      if (running || dismissed || waiting.size === 0) return [];
+      const handOvers = chooseHandOvers([...waiting], requests);
+      for (const handOver of handOvers) if (handOver !== undefined) waiting.delete(handOver.call);
+      return handOvers;
+    },
+    /** What each claimed call gets: nothing, and it waits on. */
+    handOver(given: ReadonlyMap<WaitingCall, readonly LeasedRequest[]>): void {
+      for (const [call, requests] of given) {
+        if (requests.length > 0 || dismissed) call.answer(requests);
+        else wait(call);
+      }
     },
     /** The call's connection is gone or its time is up. What a query takes for it from now on goes back by itself. */
     remove(call: WaitingCall): void {
@@ -97,6 +112,7 @@ const oneLookMs = 1_000;
  */
 export function waitForWork(
   drivers: WaitingDrivers,
+  asks: WaitingCall['asks'],
   over: AbortSignal,
   waitMs: number,
   takeWork: () => Promise<readonly LeasedRequest[]>,
@@ -104,6 +120,13 @@ export function waitForWork(
   const { promise, resolve } = Promise.withResolvers<readonly LeasedRequest[]>();
   let looking: Promise<unknown> = Promise.resolve();
   const call: WaitingCall = {
+    asks,
+    expect(known) {
+      looking = known.then(
+        () => {},
+        () => {},
+      );
+    },
     take: () => {
       const look = takeWork();
       looking = look.then(

@@ -14,7 +14,8 @@ export const createKeySignature = queuedRoute({
   path: '/keys/:keyId/signatures',
   summary: 'Sign with a key',
   async respond(call, userAction, tools) {
-    const key = await tools.keys.require(call.requester.organisation, call.parameters.keyId ?? '');
+    const find = call.believed === undefined ? tools.keys.require : tools.keys.recall;
+    const key = await find(call.requester.organisation, call.parameters.keyId ?? '');
     return await acceptSignature(tools, call, userAction, { key });
   },
 });
@@ -26,7 +27,8 @@ export const createWalletSignature = queuedRoute({
   async respond(call, userAction, tools) {
     const { organisation } = call.requester;
     const wallet = await requireWallet(tools.pool, organisation, call.parameters.walletId ?? '');
-    const key = await tools.keys.require(organisation, wallet.keyId);
+    const find = call.believed === undefined ? tools.keys.require : tools.keys.recall;
+    const key = await find(organisation, wallet.keyId);
     return await acceptSignature(tools, call, userAction, { key, wallet });
   },
 });

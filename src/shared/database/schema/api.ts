@@ -3,10 +3,11 @@ import { keysAndRequests } from './api/1-keys-and-requests.ts';
 import { walletsAndWebhooks } from './api/2-wallets-and-webhooks.ts';
 import { usedOrders } from './api/3-used-orders.ts';
 import { walletAuthorisation } from './api/4-wallet-authorisation.ts';
+import { rightsVersion } from './api/5-rights-version.ts';
 
 /** The signing API's database. */
 export const apiSchema: Schema = {
   purpose: 'api',
-  oldest: 4,
-  migrations: [keysAndRequests, walletsAndWebhooks, usedOrders, walletAuthorisation],
+  oldest: 5,
+  migrations: [keysAndRequests, walletsAndWebhooks, usedOrders, walletAuthorisation, rightsVersion],
 };

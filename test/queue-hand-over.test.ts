@@ -1,0 +1,90 @@
+import t from 'tap';
+import { openTestDatabases } from './support/database.ts';
+import { makeKey, openDriver, openQueue, signatures, signRequest } from './support/queue.ts';
+import { until } from './support/until.ts';
+
+/** What a driver waits for, it gets with the insert: no query looks for it. */
+const databases = await openTestDatabases(t);
+const queue = await openQueue(t, databases.api);
+const key = await makeKey(queue);
+
+t.test('a request that a driver waits for is in the table as leased from the beginning', async (t) => {
+  const driver = openDriver(queue, 'node-a');
+  // Whether the call waits already, or still has its first look at the queue, cannot be seen from outside: it is given
+  // ever more time.
+  let trips = 0;
+  await until('a request is inserted as leased', async () => {
+    const waiting = driver.lease(5, 5_000);
+    for (let trip = 0; trip < trips; trip += 1) await queue.pool.query('select 1');
+    trips += 1;
+    const request = signRequest(key.id);
+    const { row } = await queue.application.submit(request);
+    const leased = await waiting;
+    t.match(leased, [{ id: request.id, attempt: 1, digests: [request.digests?.[0]?.toString('hex')], lookUp: false }]);
+    const { rows } = await queue.pool.query('select instance, lease, deliveries from request where id = $1', [row.id]);
+    t.match(rows, [{ instance: driver.instance, lease: leased[0]?.lease, deliveries: 1 }]);
+    for (const one of leased) t.equal(await driver.report(one, signatures(key.publicKey)), 'accepted');
+    return row.state === 'leased';
+  });
+  await driver.release();
+});
+
+t.test('two drivers that wait share what arrives together', async (t) => {
+  const drivers = [openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
+  let trips = 0;
+  await until('both got their half', async () => {
+    const waiting = drivers.map((driver) => driver.lease(8, 200));
+    for (let trip = 0; trip < trips; trip += 1) await queue.pool.query('select 1');
+    trips += 1;
+    const requests = Array.from({ length: 6 }, () => signRequest(key.id));
+    await Promise.all(requests.map((request) => queue.application.submit(request)));
+    const shares = await Promise.all(waiting);
+    for (const [at, driver] of drivers.entries())
+      for (const one of shares[at] ?? []) t.equal(await driver.report(one, signatures(key.publicKey)), 'accepted');
+    return shares.every((share) => share.length > 0);
+  });
+  for (const driver of drivers) await driver.release();
+});
+
+t.test('an instance that ended while its call waited is handed nothing', async (t) => {
+  const driver = openDriver(queue, 'node-a');
+  await driver.lease(1, 0);
+  const seen = async () => {
+    const text = 'select seen_at from driver_instance where id = $1';
+    const { rows } = await queue.pool.query<{ seen_at: Date }>(text, [driver.instance]);
+    return rows[0]?.seen_at.getTime() ?? 0;
+  };
+  const before = await seen();
+  const waiting = driver.lease(5, 1_000);
+  await until('the call has arrived', async () => (await seen()) > before);
+  await queue.pool.query('update driver_instance set ended_at = now() where id = $1', [driver.instance]);
+  const request = signRequest(key.id);
+  t.match(await queue.application.submit(request), { row: { state: 'queued' }, fresh: true });
+  t.match(await waiting, []);
+  const next = openDriver(queue, 'node-b');
+  const [leased] = await next.lease(1, 1_000);
+  t.equal(await next.report(leased ?? { id: '', lease: '' }, signatures(key.publicKey)), 'accepted');
+  await next.release();
+});
+
+t.test('a lease is renewed when it is some seconds old, and its row is left alone before', async (t) => {
+  const driver = openDriver(queue, 'node-a');
+  const request = signRequest(key.id);
+  await queue.application.submit(request);
+  const leased = await driver.lease(1, 1_000);
+  const row = async () =>
+    (
+      await queue.pool.query(
+        "select xmin, lease_until > now() + interval '10 seconds' as long from request where id = $1",
+        [request.id],
+      )
+    ).rows[0];
+  const before = await row();
+  await driver.lease(0, 0, [request.id]);
+  t.strictSame(await row(), before);
+  await queue.pool.query("update request set lease_until = now() + interval '9 seconds' where id = $1", [request.id]);
+  await driver.lease(0, 0, [request.id]);
+  t.match(await row(), { long: true });
+  for (const one of leased) t.equal(await driver.report(one, signatures(key.publicKey)), 'accepted');
+  await driver.release();
+});
