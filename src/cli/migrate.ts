@@ -3,9 +3,12 @@ import { parse } from 'yaml';
 import { apiConfiguration } from '../shared/configuration/api.ts';
 import { driverConfiguration } from '../shared/configuration/driver.ts';
 import { loadConfiguration } from '../shared/configuration/load.ts';
+import type { DatabaseConfiguration } from '../shared/configuration/sections.ts';
 import { migrate } from '../shared/database/migrate.ts';
 import { apiSchema } from '../shared/database/schema/api.ts';
 import { driverSchema } from '../shared/database/schema/driver.ts';
+import { createLog } from '../shared/log.ts';
+import { installMaintenance } from '../shared/maintenance/install.ts';
 import type { Command } from './command.ts';
 
 /** The only thing that changes schemas. Safe to run twice and by several at once. */
@@ -18,11 +21,17 @@ export const command: Command = {
     const purpose = kindOf(config);
     const { database } =
       purpose === 'api' ? loadConfiguration(config, apiConfiguration) : loadConfiguration(config, driverConfiguration);
-    const applied = await migrate(database, purpose === 'api' ? apiSchema : driverSchema);
+    const applied = purpose === 'api' ? await migrate(database, apiSchema) : await migrateDriver(database);
     const done = applied.length === 0 ? 'is up to date' : `migrated: ${applied.join(', ')}`;
     process.stdout.write(`database ${database.name} ${done}\n`);
   },
 };
+
+/** Its own tables, then those of the maintenance queues. */
+async function migrateDriver(database: DatabaseConfiguration): Promise<string[]> {
+  const applied = await migrate(database, driverSchema);
+  return [...applied, ...(await installMaintenance(database, createLog('warn', {})))];
+}
 
 /** Which schema to check the file against; a file that is neither is reported by the driver's schema. */
 function kindOf(file: string): 'api' | 'driver' {

@@ -16,6 +16,7 @@ export function statusText(status: NodeStatus, now = new Date()): string {
     ...readiness.reasons.map((reason) => `! ${reason}`),
     ...certificateLines(status, now),
     ...clusterLines(status),
+    ...maintenanceLines(status, now),
     '',
   ].join('\n');
 }
@@ -71,6 +72,21 @@ function clusterLines({ cluster: { reachable, leader, nodes, verdict } }: NodeSt
   return [
     `cluster: ${live.length} live (${live.join(', ')})${dead.length === 0 ? '' : `, dead: ${dead.join(', ')}`}, ${lead}`,
     ...(verdict?.alarms ?? []).map((alarm) => `! ${alarm}`),
+  ];
+}
+
+/** What an operator must look at; `hsm-driver jobs list` shows all of it. */
+function maintenanceLines({ maintenance: { reachable, jobs } }: NodeStatus, now: Date): string[] {
+  if (!reachable) return ['! reports of maintenance jobs cannot be read; is the schema migrated?'];
+  const done = jobs.filter(({ lastDoneAt }) => lastDoneAt != null).length;
+  const running = jobs.filter(({ state }) => state === 'running').map(({ job, node }) => `${job} on ${node}`);
+  const going = running.length === 0 ? '' : `, running: ${running.join(', ')}`;
+  return [
+    `maintenance: ${done} of ${jobs.length} jobs have been done${going}`,
+    ...jobs
+      .filter(({ state }) => state === 'failed')
+      .map(({ job, problem, endedAt }) => `! ${job} failed ${age(endedAt ?? '', now)} ago: ${problem}`),
+    ...jobs.flatMap(({ job, alarms = [] }) => alarms.map((alarm) => `! ${job}: ${alarm}`)),
   ];
 }
 

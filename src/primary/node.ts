@@ -9,6 +9,9 @@ import type { SlotFacts } from '../shared/worker-report.ts';
 import { type Cluster, createCluster } from './cluster/cluster.ts';
 import type { NodeSlot } from './cluster/nodes.ts';
 import type { ClusterTurns } from './cluster/turns.ts';
+import { createHsmDesk } from './maintenance/hsm-desk.ts';
+import { createJobs } from './maintenance/jobs/index.ts';
+import { createMaintenance, type Maintenance } from './maintenance/maintenance.ts';
 import { createMetrics } from './operations/metrics.ts';
 import { createReadinessWatch } from './operations/readiness.ts';
 import { type NodeStatus, statusOf } from './operations/status.ts';
@@ -46,6 +49,7 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
 
   const clusterOf = ({ database }: DriverConfiguration): Cluster => createCluster(database, self, nodeSlots, log);
   let cluster = clusterOf(first);
+  let maintenance: Maintenance;
   let clusterStamp = databaseStamp(first);
   const clusterTurns: ClusterTurns = { take: (...asked) => cluster.turns.take(...asked) };
   const supervisor = createSupervisor({
@@ -57,6 +61,12 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
     log,
   });
 
+  const hsm = createHsmDesk({ readySlots, askHsm: (slot, work) => supervisor.askHsm(slot, work) });
+  const maintenanceOf = (configuration: DriverConfiguration): Maintenance =>
+    createMaintenance({ configuration, hsm, jobs: createJobs(), log });
+  maintenance = maintenanceOf(first);
+  supervisor.onState(() => maintenance.slotsChanged());
+
   const totals = createTotals();
   const readiness = createReadinessWatch();
   const certificateOf = createCertificateReader();
@@ -67,6 +77,11 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
 
   function nodeSlots(): NodeSlot[] {
     return supervisor.slots().map(nodeSlot);
+  }
+
+  function readySlots(): string[] {
+    const ready = supervisor.slots().filter(({ record }) => record.state === 'ready');
+    return ready.map((slot) => slot.configuration.name);
   }
 
   function status(): NodeStatus {
@@ -81,6 +96,7 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
       slots,
       certificate: inForce.api && certificateOf(inForce.api.certificateFile),
       cluster: cluster.view(),
+      maintenance: maintenance.view(),
     });
   }
   const pages = { readiness: () => status().readiness, status, metrics: createMetrics({ status, totals: totals.all }) };
@@ -93,12 +109,13 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
   }
 
   async function moveCluster(to: DriverConfiguration): Promise<void> {
-    const before = cluster;
-    const after = clusterOf(to);
-    await before.stop();
-    cluster = after;
+    const before = { cluster, maintenance };
+    const after = { cluster: clusterOf(to), maintenance: maintenanceOf(to) };
+    await Promise.all([before.cluster.stop(), before.maintenance.stop()]);
+    ({ cluster, maintenance } = after);
     clusterStamp = databaseStamp(to);
     cluster.start();
+    maintenance.start();
   }
 
   async function putInForce(wanted: DriverConfiguration): Promise<void> {
@@ -116,6 +133,7 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
     async start() {
       await moveOperations(first.operations);
       cluster.start();
+      maintenance.start();
       supervisor.start();
     },
     async reload(wanted) {
@@ -138,7 +156,7 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
     async stop() {
       stopping = true;
       rolling.abort();
-      await Promise.all([supervisor.stop(), cluster.stop()]);
+      await Promise.all([supervisor.stop(), cluster.stop(), maintenance.stop()]);
       await operations?.stop();
     },
     kill: () => supervisor.kill(),
@@ -149,9 +167,14 @@ export function refuse(log: Log, problems: readonly string[]): void {
   log.error({ problems }, 'configuration not accepted; the old one stays in force');
 }
 
-/** Another word when the section, or a file that it names, changed. */
-function databaseStamp({ database }: DriverConfiguration): string {
-  return JSON.stringify([database, fileStamp(database.passwordFile ?? ''), fileStamp(database.caFile ?? '')]);
+/** Another word when the sections, or a file that they name, changed. */
+function databaseStamp({ database, maintenance }: DriverConfiguration): string {
+  return JSON.stringify([
+    database,
+    maintenance,
+    fileStamp(database.passwordFile ?? ''),
+    fileStamp(database.caFile ?? ''),
+  ]);
 }
 
 function nodeSlot({ configuration, record }: SlotView): NodeSlot {

@@ -1,5 +1,6 @@
 import type { SlotConfiguration } from '../shared/configuration/sections.ts';
 import { fileStamp } from '../shared/file-stamp.ts';
+import type { HsmWork, HsmWorkAnswer } from '../shared/hsm-work.ts';
 import type { Log } from '../shared/log.ts';
 import type { WorkerState } from '../shared/worker-state.ts';
 import type { Turn } from './cluster/turns.ts';
@@ -27,6 +28,8 @@ export interface SlotKeeper {
   /** A sibling knows already what this PIN file is worth. */
   notePinStamp(stamp: string): void;
   suspectDevice(): void;
+  /** See WorkerHandle. */
+  askHsm(work: HsmWork): Promise<HsmWorkAnswer>;
   /** Kills a worker that hangs. */
   look(nowMs: number): void;
   forgive(nowMs: number): void;
@@ -268,6 +271,7 @@ export function createSlotKeeper(first: SlotConfiguration, options: KeeperOption
       pinStamp = stamp;
     },
     suspectDevice: () => running?.suspectDevice(),
+    askHsm: async (work) => (await running?.askHsm(work)) ?? { done: false, why: 'not-ready' },
     look(nowMs) {
       // One that was asked to end is waited for by the one who asked, no longer than its patience.
       if (asked === undefined) running?.look(nowMs);

@@ -1,5 +1,6 @@
 import type { SlotConfiguration } from '../shared/configuration/sections.ts';
 import { CodedError } from '../shared/errors.ts';
+import type { HsmWork, HsmWorkAnswer } from '../shared/hsm-work.ts';
 import type { Log } from '../shared/log.ts';
 import type { ClusterTurns } from './cluster/turns.ts';
 import { createPinWatch, sharePinVerdict } from './pin-watch.ts';
@@ -22,6 +23,8 @@ export interface Supervisor {
   /** Its worker ends as if asked, the next one starts with this configuration. */
   replace(slot: SlotConfiguration, why: string): void;
   remove(name: string): Promise<void>;
+  /** Maintenance on the HSM of a slot, see src/shared/hsm-work.ts. Never rejects. */
+  askHsm(slot: string, work: HsmWork): Promise<HsmWorkAnswer>;
   /** Called after each change of a slot's state. @returns how to stop it. */
   onState(listener: (slot: SlotView, before: SlotState) => void): () => void;
   /** Called with each report of a worker, after it is in the slot's record. */
@@ -135,6 +138,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       await keeper?.stop();
       if (keepers.get(name) === keeper) keepers.delete(name);
     },
+    askHsm: async (slot, work) => (await keepers.get(slot)?.askHsm(work)) ?? { done: false, why: 'not-ready' },
     onState(listener) {
       stateListeners.add(listener);
       return () => stateListeners.delete(listener);

@@ -1,4 +1,5 @@
 import type { SlotConfiguration } from '../shared/configuration/sections.ts';
+import type { HsmWork, HsmWorkAnswer } from '../shared/hsm-work.ts';
 import type { WorkerState } from '../shared/worker-state.ts';
 import { tokenInNode } from './slot-token.ts';
 import type { StartUpTurns } from './start-up-turns.ts';
@@ -12,6 +13,8 @@ export interface WatchedWorker {
   kill(): void;
   /** Where it has work in the HSM; one that starts or is suspect looks anyway. */
   suspectDevice(): void;
+  /** See WorkerHandle. */
+  askHsm(work: HsmWork): Promise<HsmWorkAnswer>;
   /** Kills it, once, when it hangs. */
   look(nowMs: number): void;
   /** It was not to blame for its silence. */
@@ -82,6 +85,7 @@ export function startWatchedWorker(options: WatchedOptions, listener: WatchedLis
     suspectDevice() {
       if (signs.state === 'ready') handle.suspectDevice();
     },
+    askHsm: async (work) => (signs.state === 'ready' ? await handle.askHsm(work) : { done: false, why: 'not-ready' }),
     look(nowMs) {
       const why = killed ? undefined : overdue(signs, { ...watchdogLimits, callMs: slot.callDeadlineMs }, nowMs);
       if (why === undefined) return;

@@ -2,9 +2,11 @@ import cluster, { type Worker } from 'node:cluster';
 import type { CodedError, ErrorCode } from '../shared/errors.ts';
 import { catalogueEntry } from '../shared/errors.ts';
 import { type ExitName, exitName } from '../shared/exit-codes.ts';
+import type { HsmWork, HsmWorkAnswer } from '../shared/hsm-work.ts';
 import { type ToPrimary, type ToWorker, workerEnvironment } from '../shared/ipc.ts';
 import type { WorkerReport } from '../shared/worker-report.ts';
 import type { WorkerState } from '../shared/worker-state.ts';
+import { createAskedWork } from './asked-work.ts';
 import type { Overdue } from './watchdog.ts';
 
 /** One worker process, from its fork to its end. */
@@ -13,6 +15,8 @@ export interface WorkerHandle {
   grantTurn(): void;
   /** A sibling on the same token met a device fault: it should look before its next call. */
   suspectDevice(): void;
+  /** Maintenance on its HSM. Never rejects: a worker that ends has refused. */
+  askHsm(work: HsmWork): Promise<HsmWorkAnswer>;
   /** Asks it to end, waits, kills it; the end itself is told by `onEnd`. */
   stop(): void;
   /** SIGKILL. @param hang why the watchdog does it, and for how long nothing had moved: that was no steady work. */
@@ -71,6 +75,7 @@ export function forkWorker(configuration: string, slot: string, listener: Worker
   let how: WorkerEnd['how'] = 'by itself';
   let hang: { readonly why: Overdue; readonly ms: number } | undefined;
   let patience: NodeJS.Timeout | undefined;
+  const asked = createAskedWork((id, work) => tell(worker, { type: 'hsm-work', id, work }));
 
   worker.on('message', (message: ToPrimary) => {
     switch (message.type) {
@@ -90,6 +95,8 @@ export function forkWorker(configuration: string, slot: string, listener: Worker
         return listener.onReport(message.report);
       case 'device-fault':
         return listener.onDeviceFault(message.code, message.message);
+      case 'hsm-work-answer':
+        return asked.answered(message.id, message.answer);
       case 'fault':
         fault = { code: message.code, detail: message.message };
         return;
@@ -102,6 +109,7 @@ export function forkWorker(configuration: string, slot: string, listener: Worker
     if (ended) return;
     ended = true;
     clearTimeout(patience);
+    asked.end();
     listener.onEnd({
       code,
       signal,
@@ -135,6 +143,7 @@ export function forkWorker(configuration: string, slot: string, listener: Worker
     pid: worker.process.pid,
     grantTurn: () => tell(worker, { type: 'turn-granted' }),
     suspectDevice: () => tell(worker, { type: 'device-suspect' }),
+    askHsm: (work) => asked.ask(work),
     stop() {
       if (ended || how !== 'by itself') return;
       how = 'asked';

@@ -379,6 +379,12 @@ export const catalogue = {
     remedy: 'The answer names the part that failed; hsm-driver status and doctor look at it from the other side',
     exit: 'SELF_TEST',
   },
+  // -- maintenance ----------------------------------------------------------------------------------------------
+  JOB_FAILED: {
+    what: 'The maintenance job failed',
+    remedy: 'See docs/maintenance.md for the job; mend the cause, then run hsm-driver jobs retry',
+    exit: 'INTERNAL',
+  },
   // -- ceremony -------------------------------------------------------------------------------------------------
   CEREMONY_NOT_LIVE: {
     what: 'The key store is not live',

@@ -1,4 +1,5 @@
 import type { ErrorCode } from './errors.ts';
+import type { HsmWork, HsmWorkAnswer } from './hsm-work.ts';
 import type { WorkerReport } from './worker-report.ts';
 import type { WorkerState } from './worker-state.ts';
 
@@ -19,6 +20,8 @@ export type ToPrimary =
   | { readonly type: 'report'; readonly report: WorkerReport }
   /** The breaker opened on a device fault: siblings on the same token should look before they fail themselves. */
   | { readonly type: 'device-fault'; readonly code: ErrorCode; readonly message: string }
+  /** To `hsm-work` of the same number. */
+  | { readonly type: 'hsm-work-answer'; readonly id: number; readonly answer: HsmWorkAnswer }
   /** The error the worker is about to end with; the exit code alone cannot name the thing. */
   | { readonly type: 'fault'; readonly code: ErrorCode; readonly message: string };
 
@@ -26,7 +29,9 @@ export type ToWorker =
   | { readonly type: 'turn-granted' }
   | { readonly type: 'stop' }
   /** A sibling on the same token met a device fault: probe before the next call. */
-  | { readonly type: 'device-suspect' };
+  | { readonly type: 'device-suspect' }
+  /** Maintenance that needs the HSM. Answered in any case, unless the worker ends. */
+  | { readonly type: 'hsm-work'; readonly id: number; readonly work: HsmWork };
 
 /**
  * How a primary tells a forked worker who it is; secrets never travel this way. `configuration` is JSON, as the primary

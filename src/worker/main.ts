@@ -24,7 +24,7 @@ import { startPulse } from './pulse.ts';
 import { idleReport, slotFacts } from './report.ts';
 import { serveRotation } from './serve-rotation.ts';
 import { createSlotState } from './slot-state.ts';
-import { startWork } from './start-work.ts';
+import { startWork, type Working } from './start-work.ts';
 
 /**
  * The worker process: owner of one HSM slot. Forked by the primary, which tells it by two environment variables the
@@ -34,10 +34,12 @@ const instance = randomUUID();
 const ending = Promise.withResolvers<Ending>();
 listenForEnd(ending.resolve);
 let deviceSuspect = (): void => {};
+let hsmWork: Working['hsmWork'] = async () => ({ done: false, why: 'not-ready' });
 const link = connectToPrimary({
   onStop: () => ending.resolve({ why: 'asked' }),
   onLost: () => ending.resolve({ why: 'orphaned' }),
   onDeviceSuspect: () => deviceSuspect(),
+  onHsmWork: (work) => hsmWork(work),
 });
 link.send({ type: 'started', instance });
 const pulse = startPulse(link);
@@ -149,6 +151,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
           policy,
         });
   deviceSuspect = work.deviceSuspect;
+  hsmWork = work.hsmWork;
   const opened = slotFacts(hsm, masterKey.id);
   pulse.report(() => ({
     ...outside(),

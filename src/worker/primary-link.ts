@@ -1,4 +1,5 @@
 import cluster from 'node:cluster';
+import type { HsmWork, HsmWorkAnswer } from '../shared/hsm-work.ts';
 import type { ToPrimary, ToWorker } from '../shared/ipc.ts';
 
 /** The worker's end of the channel to its primary. */
@@ -18,6 +19,8 @@ export interface PrimaryNews {
   onLost(): void;
   /** A sibling on the same token met a device fault. */
   onDeviceSuspect(): void;
+  /** Maintenance on the HSM. Never rejects. */
+  onHsmWork(work: HsmWork): Promise<HsmWorkAnswer>;
 }
 
 export function connectToPrimary(news: PrimaryNews): PrimaryLink {
@@ -33,6 +36,10 @@ export function connectToPrimary(news: PrimaryNews): PrimaryLink {
         return granted?.();
       case 'device-suspect':
         return news.onDeviceSuspect();
+      case 'hsm-work': {
+        const { id, work } = message;
+        return void news.onHsmWork(work).then((answer) => deliver({ type: 'hsm-work-answer', id, answer }));
+      }
       default:
         // A newer primary may say more.
         return message satisfies never;

@@ -6,6 +6,8 @@ import { createDeviceJudge } from './device-judge.ts';
 import type { Hsm } from './hsm/session-threads.ts';
 import { answeringCalls } from './jobs/hsm-calls.ts';
 import { startKeepAlive } from './keep-alive.ts';
+import { createHsmMaintenance } from './maintenance/hsm-maintenance.ts';
+import { createPace } from './maintenance/pace.ts';
 import { createMetrics } from './metrics.ts';
 import { idleReport } from './report.ts';
 import type { SlotState } from './slot-state.ts';
@@ -59,6 +61,8 @@ export function serveRotation(parts: RotationParts): Working {
     device.stop();
   });
   releasers.add('waiting for the database', () => database.stop());
+  const maintenance = createHsmMaintenance({ hsm, database, device, state, pace: createPace(() => false), log });
+  releasers.add('maintenance', () => maintenance.stop());
   state.to('ready');
   return {
     facts: () => ({
@@ -68,5 +72,6 @@ export function serveRotation(parts: RotationParts): Working {
       database: database.answers ? 'answers' : 'lost',
     }),
     deviceSuspect: device.suspect,
+    hsmWork: maintenance.take,
   };
 }

@@ -1,5 +1,6 @@
 import type { AuditChain } from '../shared/audit/chain.ts';
 import type { CodedError } from '../shared/errors.ts';
+import type { HsmWork, HsmWorkAnswer } from '../shared/hsm-work.ts';
 import type { Log } from '../shared/log.ts';
 import type { Releasers } from '../shared/releasers.ts';
 import type { WorkerReport } from '../shared/worker-report.ts';
@@ -17,6 +18,8 @@ import { createSignJob } from './jobs/sign.ts';
 import { createJournal, type JournalWriter } from './journal.ts';
 import { startKeepAlive } from './keep-alive.ts';
 import { createKeyStore } from './key-store.ts';
+import { createHsmMaintenance } from './maintenance/hsm-maintenance.ts';
+import { createPace } from './maintenance/pace.ts';
 import { createMetrics } from './metrics.ts';
 import { createOutcomeReporter } from './outcome-reporter.ts';
 import { createAdmission } from './policy/admission.ts';
@@ -52,6 +55,8 @@ export interface Working {
   facts(): WorkFacts;
   /** A sibling on the same token met a device fault. */
   deviceSuspect(): void;
+  /** Maintenance on the HSM, see src/shared/hsm-work.ts. Never rejects. */
+  hsmWork(work: HsmWork): Promise<HsmWorkAnswer>;
 }
 
 /** Its part of the worker's report. */
@@ -112,11 +117,12 @@ export function startWork(parts: WorkParts): Working {
     count,
     log,
   });
+  const capacity = createCapacity(threads);
   const work = createWork({
     generateKey: createGenerateKeyJob({ keyStore, capabilities, keys, newKeysSign, admission, hsm, database }),
     sign: createSignJob({ keyStore, capabilities, keys, journal, admission, hsm, database }),
     threads,
-    capacity: createCapacity(threads),
+    capacity,
     holdings,
     device,
     easing,
@@ -182,6 +188,16 @@ export function startWork(parts: WorkParts): Working {
     keepAlive.stop();
     device.stop();
   });
+  const maintenance = createHsmMaintenance({
+    // Not observed: the times of requests are what operators look at.
+    hsm: answeringCalls(parts.hsm, () => {}),
+    database,
+    device,
+    state,
+    pace: createPace(() => capacity.inside > 0),
+    log,
+  });
+  releasers.add('maintenance', () => maintenance.stop());
   state.to('ready');
   poller.start();
   const facts = (): WorkFacts => ({
@@ -192,5 +208,5 @@ export function startWork(parts: WorkParts): Working {
     leasedOnce,
     policy: admission.report(),
   });
-  return { facts, deviceSuspect: device.suspect };
+  return { facts, deviceSuspect: device.suspect, hsmWork: maintenance.take };
 }

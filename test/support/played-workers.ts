@@ -52,6 +52,7 @@ export function supervise(t: Test, slotNames: readonly string[], options: Played
         pid: workers.length,
         grantTurn: () => worker.told.push('turn'),
         suspectDevice: () => worker.told.push('suspect'),
+        askHsm: async () => ({ done: false, why: 'not-ready' }),
         stop: () => ends('asked', { reason: 'OK', code: 0 }),
         kill(hang) {
           worker.told.push('kill');

@@ -71,15 +71,6 @@ export async function renewLease(pool: pg.Pool, by: Fence, verdict: Verdict): Pr
   return rows.length === 1;
 }
 
-/** A node that was dead for a day is not expected any more: its alarm ends. */
-export async function forgetDeadNodes(pool: pg.Pool, by: Fence): Promise<void> {
-  await run(
-    pool,
-    `with ${fence} delete from node where exists (select from fence) and seen_at < clock_timestamp() - interval '1 day'`,
-    [by.instance, by.epoch],
-  );
-}
-
 /** Another may lead at once. */
 export async function resignLease(pool: pg.Pool, by: Fence): Promise<void> {
   await run(pool, 'update leader set until = clock_timestamp() where holder = $1 and epoch = $2', [

@@ -2,7 +2,6 @@ import type pg from 'pg';
 import type { Log } from '../../shared/log.ts';
 import {
   type Fence,
-  forgetDeadNodes,
   type Lease,
   leaseMs,
   marginMs,
@@ -130,7 +129,6 @@ export function createMembership({ pool, self, slots, log }: MembershipOptions):
     leading.renewedMs = sent;
     leaderSeenMs = performance.now();
     tellAlarms(verdict.alarms);
-    await forgetDeadNodes(pool, by);
   }
 
   function stepDown(why: string): void {

@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client';
 import { createFamilies } from '../../shared/operations/families.ts';
+import { addMaintenanceMetrics } from './maintenance-metrics.ts';
 import { addNodeMetrics } from './node-metrics.ts';
 import { addSlotMetrics, type SlotMetricsSource } from './slot-metrics.ts';
 import type { NodeStatus } from './status.ts';
@@ -24,6 +25,7 @@ export function createMetrics({ status, totals }: SlotMetricsSource): Metrics {
   const families = createFamilies(registry, prefix);
   addSlotMetrics(registry, prefix, families, { status: now, totals });
   addNodeMetrics(families, now);
+  addMaintenanceMetrics(families, now);
   return {
     contentType: registry.contentType,
     text() {

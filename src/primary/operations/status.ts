@@ -2,6 +2,7 @@ import type { DriverConfiguration } from '../../shared/configuration/driver.ts';
 import type { CertificateFacts } from '../../shared/operations/certificate.ts';
 import type { SlotFacts, WorkerReport } from '../../shared/worker-report.ts';
 import type { ClusterView } from '../cluster/membership.ts';
+import type { MaintenanceView } from '../maintenance/reports-view.ts';
 import type { SlotFault, SlotRecord } from '../slot-table.ts';
 import type { SlotView } from '../supervisor.ts';
 import type { Readiness } from './readiness.ts';
@@ -21,6 +22,7 @@ export interface NodeStatus {
   /** Absent on a rotation node: it has none. */
   readonly certificate?: CertificateFacts;
   readonly cluster: ClusterView;
+  readonly maintenance: MaintenanceView;
 }
 
 export type PinState = 'accepted' | 'refused' | 'unknown';
@@ -56,10 +58,11 @@ export interface StatusParts {
   readonly slots: readonly SlotView[];
   readonly certificate: CertificateFacts | undefined;
   readonly cluster: ClusterView;
+  readonly maintenance: MaintenanceView;
 }
 
 export function statusOf(parts: StatusParts): NodeStatus {
-  const { configuration, version, instance, readiness, slots, certificate, cluster } = parts;
+  const { configuration, version, instance, readiness, slots, certificate, cluster, maintenance } = parts;
   return {
     node: configuration.node,
     keyStore: configuration.keyStore,
@@ -72,6 +75,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
     slots: slots.map(slotStatus),
     ...(certificate === undefined ? {} : { certificate }),
     cluster,
+    maintenance,
   };
 }
 

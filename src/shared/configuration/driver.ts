@@ -85,6 +85,19 @@ export const driverConfiguration = z
       .describe(
         'Kinds of signature bodies that this key store signs, e.g. all but Hash, which nobody can read. Keys made meanwhile carry the list in their tagged row, for ever. Default: all',
       ),
+    maintenance: z
+      .strictObject({
+        pollSeconds: z
+          .number()
+          .min(0.5)
+          .max(60)
+          .default(15)
+          .describe(
+            'How often this node looks for maintenance jobs, due schedules and jobs of nodes that died; 10 to 30 in production',
+          ),
+      })
+      .prefault({})
+      .describe('Jobs that run once in the whole cluster, on whichever node is able; see docs/maintenance.md'),
     log,
   })
   .refine(({ api, rotation }) => (api === undefined) !== (rotation === undefined), {

@@ -1,0 +1,42 @@
+/**
+ * Work on the HSM that a primary hands to one of its workers, since only a worker reaches a token: typed items in small
+ * batches, plain data that survives JSON, never a key in the clear. A worker does it on a spare session and gives way to
+ * signing (src/worker/maintenance). To add a kind: a member here, its doing in src/worker/maintenance/do-work.ts.
+ */
+export interface HsmWorkKinds {
+  /** Opens the stored keys of these ids, as signing would. */
+  'check-keys': { readonly ask: { readonly keyIds: readonly string[] }; readonly value: readonly CheckedKey[] };
+}
+export type HsmWorkKind = keyof HsmWorkKinds;
+
+/** What is asked. */
+export type HsmWork = {
+  [Kind in HsmWorkKind]: { readonly kind: Kind } & HsmWorkKinds[Kind]['ask'];
+}[HsmWorkKind];
+export type HsmWorkOf<Kind extends HsmWorkKind> = Extract<HsmWork, { readonly kind: Kind }>;
+export type HsmWorkValue<Kind extends HsmWorkKind> = HsmWorkKinds[Kind]['value'];
+
+/** More would keep a worker from its other maintenance for too long. */
+export const largestHsmBatch = 100;
+
+export type HsmWorkAnswer<Kind extends HsmWorkKind = HsmWorkKind> =
+  | { readonly done: true; readonly value: HsmWorkValue<Kind> }
+  | HsmWorkRefusal;
+/** Nothing was done, or nobody knows how much of it; every kind may be asked again. */
+export interface HsmWorkRefusal {
+  readonly done: false;
+  /** `unknown`: a worker of an older version. `failed`: see the problem. */
+  readonly why: 'not-ready' | 'busy' | 'gone' | 'unknown' | 'failed';
+  readonly problem?: string;
+}
+
+export interface CheckedKey {
+  readonly keyId: string;
+  /**
+   * `holds`: tag, unwrap, a signature that verifies against the public key. `missing`: no row (any more). `tag`: the row
+   * was changed. `unusable`: it does not open, or does not sign for its public key, on an HSM that is healthy.
+   * `attributes`: the opened key is not as the unwrap template demands. `unchecked`: the HSM could not say.
+   */
+  readonly verdict: 'holds' | 'missing' | 'tag' | 'unusable' | 'attributes' | 'unchecked';
+  readonly problem?: string;
+}

@@ -1,0 +1,38 @@
+/**
+ * The maintenance queues, as data: `hsm-driver migrate` makes them and their schedules, each primary works on them, and
+ * `hsm-driver jobs` lists them. pg-boss keeps the jobs in a schema of its own in the driver database.
+ */
+export interface MaintenanceQueue {
+  /** One line for people. */
+  readonly summary: string;
+  /** Five fields, UTC. Left out: only when somebody asks for it. */
+  readonly cron?: string;
+  /** A run that lasts longer is ended, and tried again. */
+  readonly limitSeconds: number;
+  /** How often a run that failed, or whose node died, is tried again before the job counts as failed. */
+  readonly retries: number;
+  /** Only nodes with a ready slot take it. */
+  readonly needs: 'nothing' | 'signing slot' | 'rotation slot';
+}
+
+export const maintenanceQueues = {
+  'node-reaping': {
+    summary: 'forgets nodes that were dead for a day',
+    cron: '5 * * * *',
+    limitSeconds: 60,
+    retries: 2,
+    needs: 'nothing',
+  },
+} as const satisfies Record<string, MaintenanceQueue>;
+
+export type QueueName = keyof typeof maintenanceQueues;
+export const queueNames = Object.keys(maintenanceQueues) as readonly QueueName[];
+
+/** Seen without the entry's literal type. */
+export function maintenanceQueue(name: QueueName): MaintenanceQueue {
+  return maintenanceQueues[name];
+}
+
+export function isQueueName(name: string): name is QueueName {
+  return Object.hasOwn(maintenanceQueues, name);
+}

@@ -1,0 +1,58 @@
+import { randomBytes } from 'node:crypto';
+import type { CheckedKey } from '../../shared/hsm-work.ts';
+import type { HsmFailure } from '../hsm/jobs.ts';
+import { selectKeysByKeyId } from '../key-rows.ts';
+import type { WrappedKey } from '../wrapped-key.ts';
+import type { Bench } from './hsm-maintenance.ts';
+
+/**
+ * Checks stored keys as signing would use them: the tag, the unwrap, and a signature over random bytes that must verify
+ * against the stored public key. The rows are read from the database, never from the worker's memory. The signature is
+ * made over 32 random bytes that nobody chose, and thrown away.
+ */
+export async function checkKeys(bench: Bench, keyIds: readonly string[], signal: AbortSignal): Promise<CheckedKey[]> {
+  const keys = await read(bench, keyIds);
+  const checked: CheckedKey[] = [];
+  for (const keyId of keyIds) checked.push(await checkTwice(bench, keyId, keys.get(keyId), signal));
+  return checked;
+}
+
+async function read({ database }: Bench, keyIds: readonly string[]): Promise<Map<string, WrappedKey>> {
+  const rows = await selectKeysByKeyId(database, keyIds);
+  return new Map(rows.map(({ key }) => [key.keyId, key]));
+}
+
+/** Bad data is told only after the row was read again: it may have changed between the two reads, or on its way. */
+async function checkTwice(
+  bench: Bench,
+  keyId: string,
+  key: WrappedKey | undefined,
+  signal: AbortSignal,
+): Promise<CheckedKey> {
+  if (key === undefined) return { keyId, verdict: 'missing' };
+  const first = await bench.pace.step(() => check(bench, key), signal);
+  if (first.verdict === 'holds' || first.verdict === 'unchecked') return first;
+  const again = (await read(bench, [keyId])).get(keyId);
+  if (again === undefined) return { keyId, verdict: 'missing' };
+  return await bench.pace.step(() => check(bench, again), signal);
+}
+
+async function check({ hsm, device }: Bench, key: WrappedKey): Promise<CheckedKey> {
+  const { keyId } = key;
+  const unchecked = async (failure: HsmFailure): Promise<CheckedKey> => {
+    await device.judge(failure);
+    return { keyId, verdict: 'unchecked', problem: `${failure.code}: ${failure.message}` };
+  };
+  const [tag] = await hsm.checkTags([key]);
+  if (tag === undefined) throw new Error('the HSM layer answers every tag');
+  if (!tag.ok) return await unchecked(tag);
+  if (!tag.value) return { keyId, verdict: 'tag', problem: 'the row was changed: its integrity tag does not hold' };
+
+  const [answers] = await hsm.sign([{ key, requests: [{ requestId: `check ${keyId}`, digests: [randomBytes(32)] }] }]);
+  const [answer] = answers ?? [];
+  if (answer === undefined) throw new Error('the HSM layer answers every request');
+  if (answer.ok) return { keyId, verdict: 'holds' };
+  const ofTheKey = answer.code === 'KEY_UNUSABLE' || answer.code === 'SIGNATURE_INVALID';
+  if (answer.device !== 'healthy' || !ofTheKey) return await unchecked(answer);
+  return { keyId, verdict: 'unusable', problem: `${answer.code}: ${answer.message}` };
+}

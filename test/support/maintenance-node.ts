@@ -1,0 +1,56 @@
+import type { Clock } from 'pg-boss';
+import type { Test } from 'tap';
+import { createHsmDesk, type HsmDesk } from '../../src/primary/maintenance/hsm-desk.ts';
+import type { Job, Jobs } from '../../src/primary/maintenance/job.ts';
+import { createJobs } from '../../src/primary/maintenance/jobs/index.ts';
+import { createMaintenance, type Maintenance } from '../../src/primary/maintenance/maintenance.ts';
+import type { DatabaseConfiguration } from '../../src/shared/configuration/sections.ts';
+import { createLog } from '../../src/shared/log.ts';
+import type { QueueName } from '../../src/shared/maintenance/queues.ts';
+
+export interface MaintenanceNode extends Maintenance {
+  /** Log lines, newest last. */
+  readonly log: Record<string, unknown>[];
+}
+
+export interface MaintenanceNodeOptions {
+  readonly node: string;
+  readonly database: DatabaseConfiguration;
+  readonly pollSeconds?: number;
+  readonly clock?: Clock;
+  readonly hsm?: HsmDesk;
+  /** Instead of the real ones. */
+  readonly jobs?: Partial<Jobs>;
+}
+
+/** A node's part in maintenance, in this process; not started. */
+export function maintenanceNode(t: Pick<Test, 'teardown'>, options: MaintenanceNodeOptions): MaintenanceNode {
+  const { node, database, pollSeconds = 0.5, clock, jobs, hsm = noHsm } = options;
+  const lines: Record<string, unknown>[] = [];
+  const maintenance = createMaintenance({
+    configuration: { node, database, maintenance: { pollSeconds } },
+    hsm,
+    jobs: { ...createJobs(), ...jobs },
+    log: createLog('debug', { node }, { write: (line) => void lines.push(JSON.parse(line)) }),
+    ...(clock === undefined ? {} : { clock }),
+  });
+  t.teardown(() => maintenance.stop());
+  return { ...maintenance, log: lines };
+}
+
+export const noHsm: HsmDesk = createHsmDesk({
+  readySlots: () => [],
+  askHsm: async () => ({ done: false, why: 'not-ready' }),
+});
+
+/** All queues do this. */
+export function everyJob(job: Job): Jobs {
+  const names = Object.keys(createJobs()) as QueueName[];
+  return Object.fromEntries(names.map((name) => [name, job])) as unknown as Jobs;
+}
+
+/** The role that may do what pg-boss's clock for tests needs. */
+export function ownerOf(database: DatabaseConfiguration): DatabaseConfiguration {
+  if (database.owner === undefined) throw new Error('the test’s database has an owner');
+  return { ...database, ...database.owner };
+}
