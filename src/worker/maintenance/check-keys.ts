@@ -3,7 +3,7 @@ import type { CheckedKey } from '../../shared/hsm-work.ts';
 import type { HsmFailure } from '../hsm/jobs.ts';
 import { selectKeysByKeyId } from '../key-rows.ts';
 import type { WrappedKey } from '../wrapped-key.ts';
-import type { Bench } from './hsm-maintenance.ts';
+import type { Bench } from './bench.ts';
 
 /**
  * Checks stored keys as signing would use them: the tag, the unwrap, and a signature over random bytes that must verify

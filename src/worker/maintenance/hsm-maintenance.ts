@@ -1,22 +1,7 @@
 import type { HsmWork, HsmWorkAnswer, HsmWorkValue } from '../../shared/hsm-work.ts';
-import type { Log } from '../../shared/log.ts';
-import { DatabaseLost, type DriverDatabase } from '../database.ts';
-import type { DeviceJudge } from '../device-judge.ts';
-import type { HsmCalls } from '../jobs/hsm-calls.ts';
-import type { SlotState } from '../slot-state.ts';
+import { DatabaseLost } from '../database.ts';
+import type { Bench } from './bench.ts';
 import { checkKeys } from './check-keys.ts';
-import type { Pace } from './pace.ts';
-
-/** What maintenance works with on this slot. */
-export interface Bench {
-  readonly hsm: HsmCalls;
-  readonly database: DriverDatabase;
-  /** Faults that maintenance meets are faults of the slot. */
-  readonly device: Pick<DeviceJudge, 'judge'>;
-  readonly state: SlotState;
-  readonly pace: Pace;
-  readonly log: Log;
-}
 
 /** The slot's maintenance: one batch at a time, refused while the slot is not ready. */
 export interface HsmMaintenance {
