@@ -29,6 +29,7 @@ export const commands: Readonly<Record<string, () => Promise<{ command: Command 
   qualify: () => import('./qualify.ts'),
   'self-test': () => import('./self-test.ts'),
   'pin clear': () => import('./pin.ts'),
+  guard: () => import('./guard.ts'),
   freeze: () => import('./freeze.ts'),
   'freeze list': () => import('./freeze-list.ts'),
   thaw: () => import('./thaw.ts'),

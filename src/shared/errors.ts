@@ -346,6 +346,17 @@ export const catalogue = {
     remedy: 'Nothing was changed. Build the next version from the list in force',
     exit: 'ORDER',
   },
+  GUARD_REFUSED: {
+    what: 'The guard did not let this through',
+    remedy:
+      'Nothing was signed, or what was signed went nowhere. The signing API, or what stands before it, is not to be trusted: look at it before you go on',
+    status: 502,
+  },
+  GUARD_UPSTREAM_LOST: {
+    what: 'The guard cannot reach the signing API',
+    remedy: 'Check --api and --ca-file of hsm-driver guard, and that the API runs',
+    status: 502,
+  },
   // -- orders ---------------------------------------------------------------------------------------------------
   ORDER_MISSING: {
     what: 'This needs a signed order of the operators',
