@@ -70,7 +70,8 @@ export async function addToken(
   });
 }
 
-function refuseStranger({ tokens }: CeremonyFile, serial: string, name: string): void {
+/** @throws CEREMONY_REFUSED when this is not the backup token of the protocol */
+export function refuseStranger({ tokens }: CeremonyFile, serial: string, name: string): void {
   const known = tokens.find((one) => one.role === 'backup');
   if (known?.serial === serial) return;
   throw new CodedError(

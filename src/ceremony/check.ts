@@ -30,7 +30,9 @@ export async function checkTokens(
       child.ask('use', { names: content, wrapMethod: pinnedMethod(content, info.serial) }),
     );
     const reference = referenceOf(content);
-    const laxness = await each(checked, (one) => examine(one, one.entry.role, reference));
+    const laxness = await each(checked, (one) =>
+      examine(one, one.entry.role === 'backup' ? 'backup' : 'signing', reference),
+    );
     const crossed = await crossCanaries(checked.filter(({ entry }) => entry.role === 'signing'));
 
     const record = [
@@ -53,10 +55,10 @@ export async function checkTokens(
 }
 
 function chosen(
-  { backup, tokens }: CeremonyConfiguration,
+  { backup, rotation, tokens }: CeremonyConfiguration,
   name: string | undefined,
 ): readonly CeremonyTokenConfiguration[] {
-  const all = [...(backup === undefined ? [] : [backup]), ...tokens];
+  const all = [...[backup, rotation].filter((one) => one !== undefined), ...tokens];
   if (name === undefined) return all;
   const one = all.find((token) => token.name === name);
   if (one === undefined) throw new CodedError('CONFIG_INVALID', `there is no token ${name} in the configuration`);

@@ -108,7 +108,11 @@ async function make(
   };
 }
 
-async function commonCurves(participants: readonly Participant[], note: (line: string) => void): Promise<Curve[]> {
+/** @throws CEREMONY_REFUSED without P-256 */
+export async function commonCurves(
+  participants: readonly Participant[],
+  note: (line: string) => void,
+): Promise<Curve[]> {
   const probed = await each(participants, ({ child }) => child.ask('curves', undefined));
   const common = curves.filter((curve) => probed.every(({ works }) => works.includes(curve)));
   for (const [index, { failures }] of probed.entries()) {
@@ -126,7 +130,8 @@ async function makeReference({ child }: Participant, common: readonly Curve[]): 
   return { integrityKeyId: integrityKeyId(await child.ask('hmac', integrityKeyText)), attestation, canaries };
 }
 
-function keyMaterial(
+/** The part of a protocol file that nodes pin. */
+export function keyMaterial(
   names: KeyNames,
   masterKeyId: string,
   { wrapMethod }: Delivered,

@@ -54,7 +54,7 @@ export async function deliverKeys(
   const deliveries = await origin.child.ask('distribute', { keys, source });
 
   const received = await each(targets.map(withToken), ({ participant, purpose, token }, index) => {
-    participant.mayHold = keys;
+    participant.mayHold = [...participant.mayHold, ...keys];
     return participant.child.ask('receive', {
       delivery: at(deliveries, index),
       keys,

@@ -2,7 +2,7 @@ import type { TokenConfiguration } from '../shared/configuration/sections.ts';
 import type { Curve } from '../shared/keys.ts';
 import type { WrapMethod } from '../shared/wrap-algorithms.ts';
 import type { TokenInfo } from '../worker/hsm/module.ts';
-import type { CeremonyKey, KeyKind, KeyNames, KeyPurpose } from './keys.ts';
+import type { CeremonyKey, KeyKind, KeyName, KeyNames, KeyPurpose } from './keys.ts';
 import type { OaepHash, TransportPublicKey } from './transport.ts';
 
 /** What the coordinating process asks of a token's process (token-process.ts). */
@@ -32,6 +32,11 @@ export interface TokenCalls {
   make: { ask: Curve; answer: MadeKey };
   /** Opens a key made on another token and verifies a fresh signature against its public key. */
   prove: { ask: MadeKey; answer: undefined };
+  /**
+   * On the rotation token: opens a key by an older master key that may only open keys for others to wrap, and wraps it by
+   * the one in use.
+   */
+  rewrap: { ask: { name: KeyName; wrapMethod: WrapMethod; key: MadeKey }; answer: MadeKey };
   hmac: { ask: Buffer; answer: Buffer };
   /** Tries what must be refused. Answers what the token allows. */
   strictness: { ask: MadeKey; answer: readonly string[] };

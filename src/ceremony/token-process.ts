@@ -8,9 +8,9 @@ import { type Cryptoki, type Handle, loadModule } from '../worker/hsm/module.ts'
 import { probeCurves } from '../worker/hsm/probe.ts';
 import { createSession, type Session } from '../worker/hsm/session.ts';
 import { signVerified } from '../worker/hsm/sign-verified.ts';
-import { labelSearch, secretKeySearch } from '../worker/hsm/templates.ts';
+import { labelSearch, rotationTemplate, secretKeySearch } from '../worker/hsm/templates.ts';
 import { login, selectToken, type Token } from '../worker/hsm/token.ts';
-import { wrapCandidates } from '../worker/hsm/wrap.ts';
+import { unwrapKey, wrapCandidates } from '../worker/hsm/wrap.ts';
 import { serveParent } from './child.ts';
 import { isDeliverable } from './deliverable.ts';
 import { bothKeys, type CeremonyKey, type KeyNames } from './keys.ts';
@@ -125,6 +125,20 @@ serveParent<TokenCalls>({
         signVerified(session, curve, key, publicKey, randomBytes(32)),
       );
       return undefined;
+    }),
+
+  rewrap: ({ name, wrapMethod, key }) =>
+    coded(() => {
+      const { cryptoki, handle } = present(opened);
+      const { session } = present(inUse);
+      const old = findStored(present(opened), { kind: 'master key', ...name });
+      const wrapped = Buffer.from(key.blob);
+      const opening = unwrapKey(cryptoki, handle, wrapMethod, old, wrapped, rotationTemplate(key.curve));
+      try {
+        return { ...key, blob: session.wrap(opening) };
+      } finally {
+        cryptoki.destroyObject(handle, opening);
+      }
     }),
 
   hmac: (message) => coded(() => present(inUse).session.hmac(Buffer.from(message))),

@@ -76,7 +76,8 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
   });
 
   function nodeSlots(): NodeSlot[] {
-    return supervisor.slots().map(nodeSlot);
+    const purpose = inForce.rotation === undefined ? {} : { purpose: 'rotation' as const };
+    return supervisor.slots().map((slot) => ({ ...nodeSlot(slot), ...purpose }));
   }
 
   function readySlots(): string[] {
@@ -185,13 +186,19 @@ function nodeSlot({ configuration, record }: SlotView): NodeSlot {
     state,
     forMs: Math.max(0, Date.now() - since.getTime()),
     why,
-    ...(facts === undefined ? {} : { masterKeyId: facts.masterKeyId, ...provenKeys(facts) }),
+    ...(facts === undefined ? {} : keysOf(facts)),
   };
 }
 
-function provenKeys({ keys = [] }: SlotFacts): Pick<NodeSlot, 'keys' | 'rotates'> {
+function keysOf(facts: SlotFacts): Pick<NodeSlot, 'masterKeyId' | 'integrityKeyId' | 'keys' | 'rotates'> {
+  const { masterKeyId, integrityKeyId, keys = [] } = facts;
   const proven = keys.filter((one) => one.proven);
   const ids = (rotation: boolean): string[] =>
     proven.filter(({ kind }) => (kind === 'rotation') === rotation).map(({ id }) => id);
-  return { keys: ids(false), rotates: ids(true) };
+  return {
+    masterKeyId,
+    ...(integrityKeyId === undefined ? {} : { integrityKeyId }),
+    keys: ids(false),
+    rotates: ids(true),
+  };
 }

@@ -50,8 +50,11 @@ const tokenFacts = {
 };
 
 const ceremonyToken = z.strictObject({
-  /** `backup`: the one token with copies that can be wrapped for another token; it never signs. */
-  role: z.enum(['signing', 'backup']),
+  /**
+   * `backup`: the one token with copies that can be wrapped for another token; it never signs. `rotation`: the token that
+   * re-wraps stored keys from the master key before this one; it signs for nobody.
+   */
+  role: z.enum(['signing', 'backup', 'rotation']),
   ...tokenFacts,
   /** SHA-256 of the RSA transport key that this token received the keys under, as read on this token. */
   transportKeySha256: sha256,
@@ -63,7 +66,7 @@ const ceremonyToken = z.strictObject({
 export type CeremonyToken = z.infer<typeof ceremonyToken>;
 
 const ceremonyStep = z.strictObject({
-  step: z.enum(['create', 'add-token', 'check', 'go-live']),
+  step: z.enum(['create', 'next-master-key', 'next-integrity-key', 'add-token', 'check', 'go-live']),
   at: z.iso.datetime(),
   /** False: a rehearsal or a script; nobody was asked, nobody compared. */
   attended: z.boolean(),

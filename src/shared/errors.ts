@@ -396,6 +396,11 @@ export const catalogue = {
     remedy: 'See docs/maintenance.md for the job; mend the cause, then run hsm-driver jobs retry',
     exit: 'INTERNAL',
   },
+  ROTATION_REFUSED: {
+    what: 'The rotation cannot do this step',
+    remedy: 'Nothing was changed; mend each point named here, docs/rotation.md has the steps in order',
+    exit: 'ROTATION',
+  },
   // -- ceremony -------------------------------------------------------------------------------------------------
   CEREMONY_NOT_LIVE: {
     what: 'The key store is not live',

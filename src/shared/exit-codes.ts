@@ -23,6 +23,7 @@ export const exitCodes = {
   UNFIT: { code: 23, restart: 'no', meaning: 'qualify: an HSM is not fit for this driver; the report says why' },
   UNSOUND: { code: 24, restart: 'no', meaning: 'doctor: something must be mended; the findings say what' },
   ORDER: { code: 25, restart: 'no', meaning: 'a signed order of the operators is missing or not good for this' },
+  ROTATION: { code: 26, restart: 'no', meaning: 'a key rotation cannot do the step that was asked for' },
   SELF_TEST: { code: 29, restart: 'no', meaning: 'self-test: no signature that holds came back' },
 } as const;
 

@@ -66,6 +66,8 @@ export interface SlotFacts {
   };
   /** The current one: new keys are wrapped by it. */
   readonly masterKeyId: string;
+  /** The current one: new rows are tagged by it. */
+  readonly integrityKeyId?: string;
   /** Every key that the configuration names; absent from version 0.1. */
   readonly keys?: readonly {
     readonly kind: 'master' | 'integrity' | 'rotation';

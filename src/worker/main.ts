@@ -152,7 +152,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
         });
   deviceSuspect = work.deviceSuspect;
   hsmWork = work.hsmWork;
-  const opened = slotFacts(hsm, masterKey.id);
+  const opened = slotFacts(hsm, ring);
   pulse.report(() => ({
     ...outside(),
     ...work.facts(),

@@ -1,3 +1,4 @@
+import type { KeyRing } from '../shared/key-ring.ts';
 import type { SlotFacts } from '../shared/worker-report.ts';
 import type { Hsm } from './hsm/session-threads.ts';
 import { createMetrics } from './metrics.ts';
@@ -12,6 +13,14 @@ export const idleReport: WorkFacts = {
   leasedOnce: false,
 };
 
-export function slotFacts({ token, capabilities, probeTable, keys }: Hsm, masterKeyId: string): SlotFacts {
-  return { token, masterKeyId, keys, capabilities, probe: probeTable };
+export function slotFacts({ token, capabilities, probeTable, keys }: Hsm, ring: KeyRing): SlotFacts {
+  const { masterKey, integrityKey } = ring.current;
+  return {
+    token,
+    masterKeyId: masterKey.id,
+    integrityKeyId: integrityKey.id,
+    keys,
+    capabilities,
+    probe: probeTable,
+  };
 }

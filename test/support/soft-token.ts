@@ -158,7 +158,7 @@ async function template(): Promise<string> {
 }
 
 /** Of everything the template is made by: the ceremony's code, this file, and the module. */
-function fingerprint(): string {
+export function fingerprint(): string {
   const hash = createHash('sha256');
   for (const folder of ['src/ceremony', 'src/worker/hsm']) {
     for (const file of readdirSync(join(root, folder)).sort())

@@ -11,7 +11,10 @@ export interface NodeSlot {
   /** In that state, by the node's monotonic clock. */
   readonly forMs: number;
   readonly why: string;
+  readonly purpose?: 'rotation';
+  /** The current keys: what new keys are made under. */
   readonly masterKeyId?: string;
+  readonly integrityKeyId?: string;
   /** Ids of the master and integrity keys that the slot has proven, the current ones included. */
   readonly keys?: readonly string[];
   /** On a rotation node: ids of the old master keys whose keys it can re-wrap. */

@@ -24,8 +24,10 @@ export function verdictOf(nodes: readonly ClusterNode[]): Verdict {
   const notReady = slots.filter((slot) => slot.state !== 'ready');
   const masterKeys = new Set(ready.flatMap(({ masterKeyId }) => (masterKeyId === undefined ? [] : [masterKeyId])));
   // During a rotation some slots make new keys under the old one and some under the new one: fine where each holds both.
-  const lacks = ({ masterKeyId, keys = [] }: NodeSlot): boolean =>
-    masterKeyId !== undefined && [...masterKeys].some((id) => id !== masterKeyId && !keys.includes(id));
+  const lacks = ({ masterKeyId, keys = [], purpose }: NodeSlot): boolean =>
+    masterKeyId !== undefined &&
+    purpose !== 'rotation' &&
+    [...masterKeys].some((id) => id !== masterKeyId && !keys.includes(id));
   const versions = new Set(live.map((one) => one.version));
   const late = notReady.filter(({ state, forMs }) => state === 'latched' || forMs >= notReadyMs);
   return {

@@ -22,6 +22,11 @@ export const ceremonyConfiguration = z.strictObject({
     .describe(
       'The offline backup token. It makes the keys and keeps the only copies that can be brought to another token: without it no HSM can ever be added. Needed by `create` and `add-token`; afterwards it goes into a safe',
     ),
+  rotation: ceremonyToken
+    .optional()
+    .describe(
+      'The token of the rotation node, freshly initialised. Filled by `next-master-key`, erased when the rotation is over; never a signing token',
+    ),
   tokens: z
     .array(ceremonyToken)
     .min(1)

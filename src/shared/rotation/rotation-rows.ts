@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
+import type { SignedOrder } from '../orders/order.ts';
 
 /**
  * The rotations of the driver database, one function a statement. Of all of them at most one is running or paused:
@@ -25,9 +26,19 @@ export interface Rotation {
   /** Ids of keys that could not be moved; at most a hundred. */
   readonly stuck: readonly string[];
   readonly proof: RotationProof | null;
+  /** The operators’ order to start it, as it was given; verified by whoever moves rows. */
+  readonly signedOrder: unknown;
   /** ISO 8601, database time. */
   readonly startedAt: string;
   readonly changedAt: string;
+}
+
+/** From which key to which. */
+export type WantedRotation = Pick<Rotation, 'kind' | 'fromId' | 'toId'>;
+
+/** How orders and people name a rotation. */
+export function rotationSubject({ kind, fromId, toId }: WantedRotation): string {
+  return `${kind} ${fromId} to ${toId}`;
 }
 
 /** What one statement counted while no insert was under way. */
@@ -53,7 +64,7 @@ export type RotationStep = keyof typeof steps;
 type Queryable = Pick<pg.Pool, 'query'>;
 
 const columns = `id, kind, from_id as "fromId", to_id as "toId", state, total::float8 as total, moved::float8 as moved, stuck,
-  proof, ${iso('started_at')} as "startedAt", ${iso('changed_at')} as "changedAt"`;
+  proof, signed_order as "signedOrder", ${iso('started_at')} as "startedAt", ${iso('changed_at')} as "changedAt"`;
 
 function iso(column: string): string {
   return `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
@@ -79,16 +90,16 @@ export async function openRotation(database: Queryable): Promise<Rotation | unde
  */
 export async function insertRotation(
   database: Queryable,
-  { kind, fromId, toId }: Pick<Rotation, 'kind' | 'fromId' | 'toId'>,
+  { kind, fromId, toId, signedOrder = null }: WantedRotation & { readonly signedOrder?: SignedOrder | null },
 ): Promise<Rotation | undefined> {
   const column = keyColumn(kind);
   const { rows } = await database.query<Rotation>(
     `with brought_back as (delete from retired_key where id = $4
        and not exists (select from rotation where state in ('running', 'paused')))
-     insert into rotation (id, kind, from_id, to_id, state, total)
-     select $1, $2, $3, $4, 'running', (select count(*) from wrapped_key where ${column} = $3 and ${mayMove(kind)})
+     insert into rotation (id, kind, from_id, to_id, signed_order, state, total)
+     select $1, $2, $3, $4, $5, 'running', (select count(*) from wrapped_key where ${column} = $3 and ${mayMove(kind)})
      on conflict do nothing returning ${columns}`,
-    [randomUUID(), kind, fromId, toId],
+    [randomUUID(), kind, fromId, toId, signedOrder === null ? null : JSON.stringify(signedOrder)],
   );
   return rows[0];
 }
@@ -115,7 +126,7 @@ export function mayMove(kind: RotationKind): string {
 /** Ids of keys that still are under the old key, after `after`, in order. */
 export async function keysToMove(
   database: Queryable,
-  { kind, fromId }: Pick<Rotation, 'kind' | 'fromId'>,
+  { kind, fromId }: Pick<WantedRotation, 'kind' | 'fromId'>,
   after: string,
   limit: number,
 ): Promise<string[]> {
@@ -129,7 +140,7 @@ export async function keysToMove(
 
 export async function countToMove(
   database: Queryable,
-  { kind, fromId }: Pick<Rotation, 'kind' | 'fromId'>,
+  { kind, fromId }: Pick<WantedRotation, 'kind' | 'fromId'>,
 ): Promise<number> {
   const { rows } = await database.query<{ n: number }>(
     `select count(*)::float8 as n from wrapped_key where ${keyColumn(kind)} = $1 and ${mayMove(kind)}`,

@@ -20,6 +20,8 @@ export const rotation: Migration = {
       stuck text[] not null default '{}',
       -- What the finishing statement counted.
       proof jsonb,
+      -- The operators' order to start it, where the configuration names operators: who moves rows verifies it again.
+      signed_order jsonb,
       started_at timestamptz not null default clock_timestamp(),
       changed_at timestamptz not null default clock_timestamp()
     );

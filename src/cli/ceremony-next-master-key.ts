@@ -1,0 +1,3 @@
+import { nextKeyCommand } from './ceremony-next-key.ts';
+
+export const command = nextKeyCommand('master key');
