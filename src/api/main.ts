@@ -11,6 +11,7 @@ import { CodedError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
 import { createReleasers } from '../shared/releasers.ts';
 import { createApplicationServer } from './application/server.ts';
+import { createAuditAnchors } from './audit/audit-anchors.ts';
 import { startDriverList } from './driver/driver-list.ts';
 import { createDriverServer } from './driver/server.ts';
 import { createKeys } from './keys.ts';
@@ -90,7 +91,8 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
 
     const driverList = await startDriverList({ pool: relaxed, configured: configuration.driver.nodes, log });
     releasers.add('driver list', () => driverList.stop());
-    const drivers = createDriverServer({ configuration, queue: queue.driver, drivers: driverList, log });
+    const anchors = createAuditAnchors(durable, pinned, log);
+    const drivers = createDriverServer({ configuration, queue: queue.driver, drivers: driverList, anchors, log });
     operations.calls.watch('driver', drivers);
     await listen(drivers, configuration.driver);
     releasers.add('driver listener', () => drivers.close(), stopMarginMs);

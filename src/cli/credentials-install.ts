@@ -38,7 +38,9 @@ export const command: Command = {
         command: 'credentials install',
         about: aboutCredentialList(list),
         orderFile: text.get('order'),
-        events: [{ kind: 'credentials-installed', version, credentials: credentials.length, list: sha256 }],
+        events: [
+          { kind: 'credentials-installed', listVersion: version, credentials: credentials.length, list: sha256 },
+        ],
       } as const;
       await carryOut(pool, errand, async (client, order) => {
         if (order === undefined) throw new Error('operators are configured');

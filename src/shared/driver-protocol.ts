@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { signedHead } from './audit/head.ts';
 import { keyTypes, requestKinds } from './keys.ts';
 
 /**
@@ -21,6 +22,13 @@ export const protocolLimits = {
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`));
 const hexBytes = z.string().regex(/^([0-9a-f]{2})+$/);
 const base64url = z.string().regex(/^[A-Za-z0-9_-]+$/);
+/**
+ * Optional on both sides, on every lease and outcomes call: the newest head of the instance's audit chain that the API has
+ * not answered for, until it does. `refused`: it does not hold, or contradicts what is stored.
+ */
+const auditHead = signedHead.optional();
+const auditHeadAnswer = z.enum(['stored', 'refused']).optional();
+
 const publicKey = z.string().regex(/^([0-9a-f]{64}|0[23][0-9a-f]{64})$/);
 
 // -- POST /driver/v1/lease ----------------------------------------------------------------------------------------
@@ -36,6 +44,7 @@ export const leaseCall = z.object({
   /** Every request this instance still works on, outcomes not yet acknowledged included. All others are taken back. */
   holding: z.array(z.string().max(64)).max(4096),
   waitMs: z.int().min(0).max(protocolLimits.maxWaitMs),
+  auditHead,
 });
 export type LeaseCall = z.infer<typeof leaseCall>;
 
@@ -98,7 +107,7 @@ export type LeasedRequest = z.infer<typeof leasedRequest>;
 export type LeasedSign = Extract<LeasedRequest, { kind: 'Sign' }>;
 export type LeasedGenerateKey = Extract<LeasedRequest, { kind: 'GenerateKey' }>;
 
-export const leaseAnswer = z.object({ requests: z.array(leasedRequest) });
+export const leaseAnswer = z.object({ requests: z.array(leasedRequest), auditHead: auditHeadAnswer });
 export type LeaseAnswer = z.infer<typeof leaseAnswer>;
 
 // -- POST /driver/v1/outcomes -------------------------------------------------------------------------------------
@@ -132,6 +141,7 @@ export type Outcome = z.infer<typeof outcome>;
 export const outcomesCall = z.object({
   instance: z.uuid(),
   outcomes: z.array(outcome).min(1).max(protocolLimits.maxBatch),
+  auditHead,
 });
 export type OutcomesCall = z.infer<typeof outcomesCall>;
 
@@ -141,7 +151,9 @@ export type Acknowledgement = z.infer<typeof acknowledgement>;
 
 export const outcomesAnswer = z.object({
   outcomes: z.array(z.object({ id: z.string(), acknowledgement })),
+  auditHead: auditHeadAnswer,
 });
+export type AuditHeadAnswer = z.infer<typeof auditHeadAnswer>;
 export type OutcomesAnswer = z.infer<typeof outcomesAnswer>;
 
 // -- POST /driver/v1/release --------------------------------------------------------------------------------------

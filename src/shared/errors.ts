@@ -184,6 +184,11 @@ export const catalogue = {
     remedy: 'Each worker makes a new instance id at its start',
     status: 403,
   },
+  AUDIT_HEAD_REFUSED: {
+    what: 'The signing API refuses the head of an audit chain',
+    remedy:
+      'The chain was cut or rewritten, or two processes carry one id: keep both databases as they are, export the audit log and the anchors, and run hsm-driver audit verify',
+  },
   INSTANCE_ENDED: {
     what: 'The instance was ended',
     remedy: 'Start a new worker; an ended instance never gets work again',

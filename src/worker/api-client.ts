@@ -1,7 +1,10 @@
 import { z } from 'zod';
+import type { SignedHead } from '../shared/audit/head.ts';
 import {
+  type AuditHeadAnswer,
   type LeaseCall,
   type LeasedRequest,
+  leaseAnswer,
   leasedRequest,
   type Outcome,
   type OutcomesAnswer,
@@ -13,10 +16,11 @@ import type { BackOff } from './back-off.ts';
 /** The driver protocol's calls, as a worker makes them. Every answer is checked before anything of it is used. */
 export interface ApiClient {
   lease(call: Omit<LeaseCall, 'instance' | 'slot' | 'capabilities'>, signal?: AbortSignal): Promise<Leased>;
-  report(outcomes: readonly Outcome[], signal?: AbortSignal): Promise<OutcomesAnswer>;
+  report(outcomes: readonly Outcome[], signal?: AbortSignal, auditHead?: SignedHead): Promise<OutcomesAnswer>;
 }
 
 export interface Leased {
+  readonly auditHead?: AuditHeadAnswer;
   readonly requests: readonly LeasedRequest[];
   /** Items that are not what the protocol says but can be named: each is answered alone, never the whole delivery. */
   readonly malformed: readonly { readonly id: string; readonly lease: string; readonly problem: string }[];
@@ -25,7 +29,7 @@ export interface Leased {
 /** Beyond the time the API holds a call open. */
 const patienceMs = 4_000;
 
-const items = z.object({ requests: z.array(z.unknown()) });
+const items = leaseAnswer.extend({ requests: z.array(z.unknown()) });
 const named = z.object({ id: z.string().min(1).max(64), lease: z.uuid() });
 
 export function createApiClient(
@@ -34,19 +38,19 @@ export function createApiClient(
 ): ApiClient {
   return {
     async lease(call, signal) {
-      const { requests } = await transport.post({
+      const { requests, auditHead } = await transport.post({
         path: '/driver/v1/lease',
         body: { ...identity, ...call },
         answer: items,
         patienceMs: call.waitMs + patienceMs,
         signal,
       });
-      return sortOut(requests);
+      return { ...sortOut(requests), auditHead };
     },
-    async report(outcomes, signal) {
+    async report(outcomes, signal, auditHead) {
       return await transport.post({
         path: '/driver/v1/outcomes',
-        body: { instance: identity.instance, outcomes },
+        body: { instance: identity.instance, outcomes, auditHead },
         answer: outcomesAnswer,
         patienceMs: 2 * patienceMs,
         signal,

@@ -27,6 +27,7 @@ export const metricEvents = [
   'journal_conflicts',
   'signatures_discarded',
   'keys_stored',
+  'audit_heads_refused',
   'tag_failures',
   'device_faults',
   'back_pressure',

@@ -5,6 +5,8 @@ import type { Log } from '../shared/log.ts';
 import type { Releasers } from '../shared/releasers.ts';
 import type { WorkerReport } from '../shared/worker-report.ts';
 import type { ApiClient, Leased } from './api-client.ts';
+import { carryingHeads, createHeadCarrier } from './audit/head-carrier.ts';
+import { startHeadSigner } from './audit/head-signer.ts';
 import { createCapacity } from './capacity.ts';
 import type { DriverDatabase } from './database.ts';
 import { createDeviceJudge } from './device-judge.ts';
@@ -32,7 +34,7 @@ export interface WorkParts {
   readonly keyStore: string;
   readonly writer: JournalWriter;
   readonly threads: number;
-  readonly hsm: Pick<Hsm, 'capabilities' | 'generateKeys' | 'sign' | 'checkTags' | 'probe'>;
+  readonly hsm: Pick<Hsm, 'capabilities' | 'generateKeys' | 'sign' | 'checkTags' | 'signHead' | 'probe'>;
   readonly api: ApiClient;
   readonly database: DriverDatabase;
   readonly audit: AuditChain;
@@ -70,11 +72,13 @@ export type WorkFacts = Pick<
  * inside the HSM finishes and is journaled and reported, everything else is given back.
  */
 export function startWork(parts: WorkParts): Working {
-  const { keyStore, threads, api, database, audit, state, fail, releasers, log } = parts;
+  const { keyStore, threads, database, audit, state, fail, releasers, log } = parts;
   const metrics = createMetrics();
   const { count } = metrics;
   let leasedOnce = false;
   const holdings = new Holdings();
+  const carrier = createHeadCarrier(count, log);
+  const api = carryingHeads(parts.api, carrier);
   const hsm = answeringCalls(parts.hsm, metrics.observe);
   const capabilities = new Set(parts.hsm.capabilities);
   const keys = createKeyStore({ database, audit, checkTags: hsm.checkTags, count, log });
@@ -82,7 +86,7 @@ export function startWork(parts: WorkParts): Working {
   const admission = createAdmission({ keyStore, ...parts.policy, count, log });
   const newKeysSign = [...(parts.policy.rules.kinds ?? [])];
 
-  releasers.add('what is held', () => api.lease({ max: 0, holding: [], waitMs: 0 }), 500);
+  releasers.add('what is held', giveBackAll, 500);
   const reporter = createOutcomeReporter({
     send: (outcomes, signal) => api.report(outcomes, signal),
     holdings,
@@ -96,6 +100,14 @@ export function startWork(parts: WorkParts): Working {
   });
   releasers.add('outcomes', () => reporter.stop());
   releasers.add('outcomes on their way', () => reporter.drained(), 1_000);
+  const heads = startHeadSigner({
+    audit,
+    carrier,
+    signHead: (head) => parts.hsm.signHead(head),
+    mayWork: () => state.now === 'ready' && database.answers,
+    log,
+  });
+  releasers.add('audit chain', () => heads.close(), 800);
 
   const easing = createEasing(threads, () => {
     work.look();
@@ -144,6 +156,13 @@ export function startWork(parts: WorkParts): Working {
       holdings.answered(id);
       reporter.report(id, errorOutcome('BAD_REQUEST', problem, false));
     }
+  }
+
+  /** The last call; once more where it took along an older head than the chain's last. */
+  async function giveBackAll(): Promise<void> {
+    const nothing = { max: 0, holding: [], waitMs: 0 };
+    await api.lease(nothing);
+    if (carrier.waiting) await api.lease(nothing);
   }
 
   async function lease(...call: Parameters<ApiClient['lease']>): Promise<Leased> {

@@ -5,8 +5,10 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Test } from 'tap';
+import type { SignedHead } from '../../src/shared/audit/head.ts';
 import {
   type Acknowledgement,
+  type AuditHeadAnswer,
   type LeaseCall,
   type LeasedRequest,
   leaseCall,
@@ -34,6 +36,10 @@ export interface ScriptedApi {
   readonly outcomes: Map<string, Outcome['result'][]>;
   outcome(id: string, limitMs?: number): Promise<OutcomeResult>;
   readonly leaseCalls: LeaseCall[];
+  /** Heads of audit chains, as they came. */
+  readonly auditHeads: SignedHead[];
+  /** How they are answered; default: stored. */
+  answerHead: ((head: SignedHead) => AuditHeadAnswer) | undefined;
   /** Instances ended by a release call. */
   readonly released: string[];
   /** Called before a call is worked on; what it returns is done instead. */
@@ -87,6 +93,8 @@ export async function openScriptedApi(t: Test, certificates: TestCertificates): 
     outcomes: new Map(),
     outcome: (id, limitMs) => until(`outcome of ${id}`, () => api.outcomes.get(id)?.at(-1), limitMs),
     leaseCalls: [],
+    auditHeads: [],
+    answerHead: undefined,
     released: [],
     intercept: undefined,
     acknowledge: undefined,
@@ -144,14 +152,24 @@ export async function openScriptedApi(t: Test, certificates: TestCertificates): 
   async function work(path: string, body: unknown, gone: Promise<void>): Promise<unknown> {
     switch (path) {
       case '/driver/v1/lease':
-        return await lease(leaseCall.parse(body), gone);
+        return await withHead(leaseCall.parse(body), (call) => lease(call, gone));
       case '/driver/v1/outcomes':
-        return outcomes(outcomesCall.parse(body));
+        return await withHead(outcomesCall.parse(body), outcomes);
       case '/driver/v1/release':
         return release(releaseCall.parse(body).instance);
       default:
         throw new Error(`no such call: ${path}`);
     }
+  }
+
+  async function withHead<Call extends { readonly auditHead?: SignedHead | undefined }>(
+    call: Call,
+    answer: (call: Call) => unknown,
+  ): Promise<unknown> {
+    if (call.auditHead !== undefined) api.auditHeads.push(call.auditHead);
+    const auditHead = call.auditHead && (api.answerHead ?? (() => 'stored' as const))(call.auditHead);
+    const rest = await answer(call);
+    return typeof rest === 'object' ? { ...rest, auditHead } : rest;
   }
 
   async function lease(call: LeaseCall, gone: Promise<void>): Promise<unknown> {

@@ -1,5 +1,7 @@
-import { createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { createHmac, createPublicKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { p256 } from '@noble/curves/nist.js';
 import secp256k1 from 'secp256k1';
+import { headDigest, type NamedHead } from '../../src/shared/audit/head.ts';
 import { attestationDigest } from '../../src/shared/crypto/attestation.ts';
 import type { Signature } from '../../src/shared/driver-protocol.ts';
 import { type Capability, capability } from '../../src/shared/keys.ts';
@@ -13,6 +15,7 @@ import { tagMessage, type WrappedKey } from '../../src/worker/wrapped-key.ts';
 export function createSoftwareHsm(keyStore = 'test') {
   const integrityKey = Buffer.alloc(32, 1);
   const attestationKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  const attestationSecret = Buffer.from(attestationKey.export({ format: 'jwk' }).d ?? '', 'base64url');
   const tag = (key: Omit<WrappedKey, 'tag'>): Buffer =>
     createHmac('sha256', integrityKey).update(tagMessage(key)).digest();
   const signOne = (key: WrappedKey, digest: Buffer): Signature => {
@@ -21,6 +24,8 @@ export function createSoftwareHsm(keyStore = 'test') {
   };
 
   const hsm = {
+    /** Pinned by whoever checks what this HSM attests. */
+    attestationKey: createPublicKey(attestationKey),
     capabilities: [capability('GenerateKey', 'secp256k1'), capability('Sign', 'secp256k1')] as readonly Capability[],
     /** Requests that fail, by request id. */
     failures: new Map<string, HsmFailure>(),
@@ -61,6 +66,10 @@ export function createSoftwareHsm(keyStore = 'test') {
     },
     async checkTags(keys: readonly WrappedKey[]): Promise<readonly HsmResult<boolean>[]> {
       return keys.map((key) => ({ ok: true, value: key.tag.equals(tag(key)) }));
+    },
+    async signHead(head: Omit<NamedHead, 'keyStore'>): Promise<HsmResult<string>> {
+      const signature = p256.sign(headDigest({ keyStore, ...head }), attestationSecret, { prehash: false });
+      return { ok: true, value: Buffer.from(signature).toString('base64url') };
     },
     async probe(): Promise<HsmResult<undefined>> {
       hsm.probes += 1;

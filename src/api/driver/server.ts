@@ -8,6 +8,7 @@ import { isUnreachable } from '../../shared/database/faults.ts';
 import { leaseCall, outcomesCall, releaseCall } from '../../shared/driver-protocol.ts';
 import { asCodedError, CodedError, catalogueEntry } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import type { AuditAnchors } from '../audit/audit-anchors.ts';
 import { driverDocument } from '../openapi/driver-document.ts';
 import type { DriverQueue } from '../queue/driver-side.ts';
 import type { DriverNode } from '../queue/lease.ts';
@@ -23,11 +24,18 @@ export interface DriverServerOptions {
   readonly configuration: ApiConfiguration;
   readonly queue: DriverQueue;
   readonly drivers: DriverList;
+  readonly anchors: AuditAnchors;
   readonly log: Log;
 }
 
 /** The driver protocol's listener: HTTPS/1.1 with mutual TLS, apart from the applications' port. */
-export function createDriverServer({ configuration, queue, drivers, log }: DriverServerOptions): FastifyInstance {
+export function createDriverServer({
+  configuration,
+  queue,
+  drivers,
+  anchors,
+  log,
+}: DriverServerOptions): FastifyInstance {
   const { driver } = configuration;
   const identify = createIdentify(drivers);
   const server = fastify({
@@ -61,12 +69,17 @@ export function createDriverServer({ configuration, queue, drivers, log }: Drive
     const call = parse(leaseCall, request.body);
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
-    return { requests: await queue.lease(caller(request), call, gone.signal) };
+    const [requests, auditHead] = await Promise.all([
+      queue.lease(caller(request), call, gone.signal),
+      anchors.take(caller(request), call.instance, call.auditHead),
+    ]);
+    return { requests, auditHead };
   });
-  server.post(
-    '/driver/v1/outcomes',
-    async (request) => await queue.outcomes(caller(request), parse(outcomesCall, request.body)),
-  );
+  server.post('/driver/v1/outcomes', async (request) => {
+    const call = parse(outcomesCall, request.body);
+    const answer = await queue.outcomes(caller(request), call);
+    return { ...answer, auditHead: await anchors.take(caller(request), call.instance, call.auditHead) };
+  });
   server.post('/driver/v1/release', async (request) => {
     await queue.release(caller(request), parse(releaseCall, request.body).instance);
     return {};

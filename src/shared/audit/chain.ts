@@ -1,5 +1,5 @@
-import { type AuditStamp, type ChainHead, seal } from './entry.ts';
-import type { AuditEvent, Opened } from './event.ts';
+import { type AuditStamp, seal } from './entry.ts';
+import type { AuditEvent, ChainHead, Opened } from './event.ts';
 
 /** For parts that only tell of something. */
 export interface AuditLog {

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { AuditEvent } from './event.ts';
+import type { AuditEvent, ChainHead } from './event.ts';
 
 /**
  * One entry of a chain is one line of JSON, kept and exported exactly as it was hashed. `previous` is the SHA-256 of the
@@ -12,12 +12,6 @@ export interface AuditStamp {
   readonly version: string;
   /** Serial number of the slot's token. */
   readonly token?: string;
-}
-
-/** How far a chain has come: number and hash of its newest entry. */
-export interface ChainHead {
-  readonly sequence: number;
-  readonly hash: string;
 }
 
 export interface Sealed {

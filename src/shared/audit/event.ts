@@ -5,7 +5,7 @@ import type { KeyType } from '../keys.ts';
  * kinds that it does not know, so that an old program can check a new export. Digests are base64url of 32 bytes (SHA-256).
  * Nothing secret goes in here: the log is exported and given to auditors.
  */
-export type AuditEvent =
+export type AuditEvent = WithoutEntryFields<
   | Opened
   | Closed
   | Signed
@@ -25,7 +25,22 @@ export type AuditEvent =
   | BackupMade
   | DatabaseRestored
   | HsmRetired
-  | ChainTrimmed;
+  | ChainTrimmed
+>;
+
+/** What an entry has beside its event: an event with a field of such a name would hide it, and is no AuditEvent. */
+type EntryField = 'sequence' | 'previous' | 'at' | 'version' | 'token';
+type WithoutEntryFields<Event> = Event extends unknown
+  ? Extract<keyof Event, EntryField> extends never
+    ? Event
+    : never
+  : never;
+
+/** How far a chain has come: number and hash of its newest entry. */
+export interface ChainHead {
+  readonly sequence: number;
+  readonly hash: string;
+}
 
 /** The first entry of every chain: whose it is. The chain's stamp (version, token) is in this and every other entry. */
 export interface Opened {
@@ -97,8 +112,7 @@ export interface KeyMarked {
 /** The attestation key signed this chain as it was at an earlier entry (src/shared/audit/head.ts). */
 export interface HeadSigned {
   readonly kind: 'head-signed';
-  readonly sequence: number;
-  readonly hash: string;
+  readonly head: ChainHead;
   /** base64url of r‖s, 64 bytes. */
   readonly signature: string;
 }
@@ -107,8 +121,7 @@ export interface HeadSigned {
 export interface HeadAnchored {
   readonly kind: 'head-anchored';
   readonly chain: string;
-  readonly sequence: number;
-  readonly hash: string;
+  readonly head: ChainHead;
 }
 
 /** An order of the operators (M of N) was carried out by this process. */
@@ -139,7 +152,7 @@ export interface Thawed {
 /** A list of credentials came in force. */
 export interface CredentialsInstalled {
   readonly kind: 'credentials-installed';
-  readonly version: number;
+  readonly listVersion: number;
   readonly credentials: number;
   /** SHA-256 of the list's file, lower-case hex. */
   readonly list: string;
@@ -197,6 +210,5 @@ export interface HsmRetired {
 export interface ChainTrimmed {
   readonly kind: 'chain-trimmed';
   readonly chain: string;
-  readonly entries: number;
-  readonly hash: string;
+  readonly head: ChainHead;
 }

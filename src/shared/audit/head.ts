@@ -1,7 +1,7 @@
 import { hash, type KeyObject, verify } from 'node:crypto';
 import { z } from 'zod';
 import { lengthPrefixed } from '../crypto/length-prefixed.ts';
-import type { ChainHead } from './entry.ts';
+import type { ChainHead } from './event.ts';
 
 /**
  * A chain's head, signed in the HSM by the key store's attestation key. The first word of the message tells it from every

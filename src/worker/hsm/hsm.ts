@@ -1,3 +1,4 @@
+import type { NamedHead } from '../../shared/audit/head.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { integrityKeysOf, type KeyRing, masterKeysOf } from '../../shared/key-ring.ts';
 import { type Capability, capability, type RequestKind } from '../../shared/keys.ts';
@@ -31,6 +32,8 @@ export interface Hsm {
   rewrap(rows: readonly WrappedKey[]): Promise<readonly HsmResult<WrappedKey>[]>;
   /** Each row as it is under the current integrity key; nothing is stored. */
   retag(rows: readonly WrappedKey[]): Promise<readonly HsmResult<WrappedKey>[]>;
+  /** Signs a head of the audit chain with the attestation key; base64url of r‖s. */
+  signHead(head: Omit<NamedHead, 'keyStore'>): Promise<HsmResult<string>>;
   /** A real wrap, unwrap, sign and verify, and a canary: decides whether a suspect device is good or lost. */
   probe(): Promise<HsmResult<undefined>>;
   /** How long the native call that has lasted longest has lasted; 0 when none is in flight. */
@@ -95,6 +98,19 @@ export function createHsm(
     return failureOf(new CodedError('KEY_UNUSABLE', `key ${keyId} is ${wrapped}`));
   }
 
+  async function askLeastBusy<Value>(
+    ask: (thread: ThreadHandle) => Promise<HsmResult<Value>>,
+  ): Promise<HsmResult<Value>> {
+    const thread = threads.filter((one) => one.alive).sort((left, right) => left.inFlight - right.inFlight)[0];
+    if (thread === undefined)
+      return { ...failureOf(new CodedError('HSM_DEVICE_FAULT', 'every session thread has ended')), device: 'lost' };
+    try {
+      return await ask(thread);
+    } catch (error) {
+      return { ...failureOf(error), device: 'lost' };
+    }
+  }
+
   return {
     token,
     capabilities: proof.capabilities,
@@ -145,16 +161,8 @@ export function createHsm(
         async (accepted) => (await dispatcher.run('retag', accepted, (failure) => failure)).map(rowWithBuffers),
       ),
 
-    async probe() {
-      const thread = threads.filter((one) => one.alive).sort((left, right) => left.inFlight - right.inFlight)[0];
-      if (thread === undefined)
-        return { ...failureOf(new CodedError('HSM_DEVICE_FAULT', 'every session thread has ended')), device: 'lost' };
-      try {
-        return await thread.ask('probe', undefined);
-      } catch (error) {
-        return { ...failureOf(error), device: 'lost' };
-      }
-    },
+    signHead: (head) => askLeastBusy((thread) => thread.ask('sign-head', head)),
+    probe: () => askLeastBusy((thread) => thread.ask('probe', undefined)),
 
     stop() {
       stopped ??= stopThreads(threads, dispatcher);

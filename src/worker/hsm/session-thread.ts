@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { headDigest, type NamedHead } from '../../shared/audit/head.ts';
 import { createCallClock } from './call-clock.ts';
 import { codedError } from './failure.ts';
 import { generateKey } from './generate-key.ts';
@@ -66,6 +67,8 @@ function work(call: ThreadCall): unknown {
       return call.ask.map((row) => opened().attempt(() => rewrapKey(opened(), withBuffers(row))));
     case 'retag':
       return call.ask.map((row) => opened().attempt(() => retagKey(opened(), withBuffers(row))));
+    case 'sign-head':
+      return opened().attempt(() => signHead(opened(), call.ask));
     case 'probe':
       return opened().attempt(() => proveAtWork(opened(), armed()));
     case 'close':
@@ -92,6 +95,10 @@ function armed(): StartUpBlob {
 
 function wireTagHolds(bench: Workbench, { integrityKeyId, message, tag }: WireTag): boolean {
   return tagHolds(bench, integrityKeyId, fromWire(message), fromWire(tag));
+}
+
+function signHead(bench: Workbench, head: Omit<NamedHead, 'keyStore'>): string {
+  return bench.attest(headDigest({ keyStore: bench.ring.keyStore, ...head })).toString('base64url');
 }
 
 port.on('message', (call: ThreadCall) => {

@@ -1,3 +1,4 @@
+import type { NamedHead } from '../../shared/audit/head.ts';
 import type { SlotConfiguration } from '../../shared/configuration/sections.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import type { KeyRing } from '../../shared/key-ring.ts';
@@ -73,6 +74,8 @@ export interface ThreadCalls {
   'check-tags': { ask: readonly WireTag[]; answer: readonly HsmResult<boolean>[] };
   rewrap: { ask: readonly WrappedKey[]; answer: readonly HsmResult<WrappedKey>[] };
   retag: { ask: readonly WrappedKey[]; answer: readonly HsmResult<WrappedKey>[] };
+  /** The session thread makes the message: it signs nothing that it was only given the hash of. */
+  'sign-head': { ask: Omit<NamedHead, 'keyStore'>; answer: HsmResult<string> };
   probe: { ask: undefined; answer: HsmResult<undefined> };
   close: { ask: undefined; answer: undefined };
 }

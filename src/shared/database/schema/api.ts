@@ -4,10 +4,11 @@ import { walletsAndWebhooks } from './api/2-wallets-and-webhooks.ts';
 import { usedOrders } from './api/3-used-orders.ts';
 import { walletAuthorisation } from './api/4-wallet-authorisation.ts';
 import { rightsVersion } from './api/5-rights-version.ts';
+import { auditAnchors } from './api/6-audit-anchors.ts';
 
 /** The signing API's database. */
 export const apiSchema: Schema = {
   purpose: 'api',
-  oldest: 5,
-  migrations: [keysAndRequests, walletsAndWebhooks, usedOrders, walletAuthorisation, rightsVersion],
+  oldest: 6,
+  migrations: [keysAndRequests, walletsAndWebhooks, usedOrders, walletAuthorisation, rightsVersion, auditAnchors],
 };
