@@ -10,7 +10,7 @@ import type { Authority } from './certificates.ts';
 import type { LocalDatabase } from './databases.ts';
 import { freePort } from './free-port.ts';
 import type { Places } from './places.ts';
-import { runCommand } from './processes.ts';
+import { type Program, runCommand } from './processes.ts';
 import type { Secrets } from './secrets.ts';
 
 /** Two driver nodes with one HSM each: separate tokens, the same master key. */
@@ -23,6 +23,7 @@ export interface Installation {
   /** Path of the PKCS#11 module. */
   readonly module: string;
   readonly adjust?: Adjustments;
+  readonly program?: Program;
 }
 
 export type ApiFile = z.input<typeof apiConfiguration>;
@@ -84,7 +85,7 @@ async function openToken(
  * protocol file pins it.
  */
 export async function holdCeremony(installation: Installation): Promise<void> {
-  const { places } = installation;
+  const { places, program } = installation;
   if (existsSync(places.ceremonyFile)) return;
   await openToken(installation, places.backupToken, backupOf(installation));
   writeYaml(places.ceremony, {
@@ -94,7 +95,7 @@ export async function holdCeremony(installation: Installation): Promise<void> {
     backup: backupOf(installation),
     tokens: nodeNumbers.map((n) => slotOf(installation, n)),
   });
-  await runCommand(['ceremony', '--config', places.ceremony, '--yes']);
+  await runCommand(['ceremony', '--config', places.ceremony, '--yes'], program);
 }
 
 export interface WantedPorts {

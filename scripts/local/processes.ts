@@ -17,10 +17,17 @@ export interface LocalProcess {
   stop(): Promise<void>;
 }
 
+/** The first words of every command of `hsm-driver`: from the sources, or a binary, or one inside an image. */
+export type Program = readonly string[];
+
+export const fromSources: Program = [process.execPath, '--disable-sigusr1', join(repository, 'src/cli/main.ts')];
+
 /** For tests: where a process runs other than here and now. */
 export interface Surroundings {
   /** Another version of this repository. */
   readonly sources?: string;
+  /** A binary, or a program inside an image, instead of the sources. */
+  readonly program?: Program | undefined;
   /** What stands before the command: another network, another clock. */
   readonly via?: readonly string[];
 }
@@ -33,11 +40,12 @@ export function startDriverProcess(
   name: string,
   args: readonly string[],
   logFile: string,
-  { sources = repository, via = [] }: Surroundings = {},
+  { sources = repository, via = [], program: packaged }: Surroundings = {},
 ): LocalProcess {
   mkdirSync(dirname(logFile), { recursive: true });
   const log = createWriteStream(logFile, { flags: 'a' });
-  const command = [...via, process.execPath, '--disable-sigusr1', join(sources, 'src/cli/main.ts'), ...args];
+  const hsmDriver = packaged ?? [process.execPath, '--disable-sigusr1', join(sources, 'src/cli/main.ts')];
+  const command = [...via, ...hsmDriver, ...args];
   const [program = '', ...rest] = onItsOwn(command);
   const child = spawn(program, rest, {
     cwd: sources,
@@ -114,8 +122,9 @@ function readLines(
 }
 
 /** Runs a command of `hsm-driver` to its end; its standard output. */
-export async function runCommand(args: readonly string[]): Promise<string> {
-  const child = spawn(process.execPath, [join(repository, 'src/cli/main.ts'), ...args], {
+export async function runCommand(args: readonly string[], hsmDriver: Program = fromSources): Promise<string> {
+  const [program = '', ...rest] = hsmDriver;
+  const child = spawn(program, [...rest, ...args], {
     cwd: repository,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -16,7 +16,14 @@ import {
   writeConfigurations,
 } from './installation.ts';
 import { type Places, placesBelow } from './places.ts';
-import { type LocalProcess, runCommand, type Surroundings, startDriverProcess, stopMs } from './processes.ts';
+import {
+  type LocalProcess,
+  type Program,
+  runCommand,
+  type Surroundings,
+  startDriverProcess,
+  stopMs,
+} from './processes.ts';
 import { openSecrets } from './secrets.ts';
 
 /** The whole system on one machine: PostgreSQL, two software tokens that share a master key, the API, two nodes. */
@@ -44,6 +51,8 @@ export interface SystemOptions {
   /** False: the database may be lost with the machine. */
   readonly durable: boolean;
   readonly adjust?: Adjustments;
+  /** Default: from the sources. */
+  readonly program?: Program;
   readonly say: (line: string) => void;
   /** Everything that is started registers its stop here. */
   readonly releasers: Releasers;
@@ -51,11 +60,17 @@ export interface SystemOptions {
 
 /** Starts everything, what is missing is made first. Returns when both nodes have a slot that is ready. */
 export async function startSystem(options: SystemOptions): Promise<LocalSystem> {
-  const { say, releasers } = options;
+  const { say, releasers, program } = options;
   const places = placesBelow(options.directory);
   mkdirSync(places.root, { recursive: true });
   const secrets = openSecrets(places.secrets);
-  const installation = { places, secrets, module: options.module, ...(options.adjust && { adjust: options.adjust }) };
+  const installation = {
+    places,
+    secrets,
+    module: options.module,
+    ...(options.adjust && { adjust: options.adjust }),
+    ...(program && { program }),
+  };
 
   const postgres = { dataDirectory: places.postgres, durable: options.durable, log: say };
   const server = await startPostgres(postgres);
@@ -81,12 +96,12 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
   await writeConfigurations(installation, authorities, databases, ports);
   const nodeConfig = (n: number): string => join(places.node(n), 'config.yaml');
   await Promise.all([
-    runCommand(['migrate', '--config', places.apiConfig]),
-    runCommand(['migrate', '--config', nodeConfig(1)]),
+    runCommand(['migrate', '--config', places.apiConfig], program),
+    runCommand(['migrate', '--config', nodeConfig(1)], program),
   ]);
 
   const start = (name: string, args: readonly string[], where?: Surroundings): LocalProcess => {
-    const child = startDriverProcess(name, args, join(places.logs, `${name}.log`), where);
+    const child = startDriverProcess(name, args, join(places.logs, `${name}.log`), { program, ...where });
     children.push(child);
     return child;
   };
@@ -107,7 +122,7 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
 
   const nodes = nodeNumbers.map((n) => startNode(n));
   const [client] = await Promise.all([
-    openClient(places, baseUrl, authorities.application.certificateFile),
+    openClient(places, baseUrl, authorities.application.certificateFile, program),
     ...nodes.map((node) => node.line('slot ready')),
   ]);
   for (const n of nodeNumbers) {

@@ -6,6 +6,7 @@ import { DfnsApiClient } from '@dfns/sdk';
 import { AsymmetricKeySigner } from '@dfns/sdk-keysigner';
 import type { Adjustments } from '../../scripts/local/installation.ts';
 import { repository } from '../../scripts/local/places.ts';
+import type { Program } from '../../scripts/local/processes.ts';
 import { type LocalSystem, startSystem } from '../../scripts/local/system.ts';
 import { createReleasers } from '../../src/shared/releasers.ts';
 import type { Cleanup } from './soft-token.ts';
@@ -20,7 +21,7 @@ export interface SystemUser extends Cleanup {
 }
 
 /** What `npm start` runs, in a directory of the test's own, with an SDK client; gone at the test's end. */
-export async function openSystem(t: SystemUser, adjust: Adjustments = {}): Promise<TestSystem> {
+export async function openSystem(t: SystemUser, adjust: Adjustments = {}, program?: Program): Promise<TestSystem> {
   const directory = mkdtempSync(join(tmpdir(), 'hsm-signing-system-'));
   const releasers = createReleasers((what, error) => t.fail(`${what} did not stop: ${(error as Error).message}`));
   t.teardown(async () => {
@@ -31,7 +32,16 @@ export async function openSystem(t: SystemUser, adjust: Adjustments = {}): Promi
     module: string;
   };
   const ports = { application: 0, driver: 0 };
-  const system = await startSystem({ directory, module, ports, durable: false, adjust, say: () => {}, releasers });
+  const system = await startSystem({
+    directory,
+    module,
+    ports,
+    durable: false,
+    adjust,
+    ...(program && { program }),
+    say: () => {},
+    releasers,
+  });
   // What NODE_EXTRA_CA_CERTS does for a process; the SDK has no option of its own.
   globalAgent.options.ca = readFileSync(system.client.caFile);
   const { baseUrl, orgId, authToken, credentialId, privateKeyPem } = system.client;

