@@ -158,6 +158,43 @@ export const catalogue = {
     remedy: 'Add database.owner with user and passwordFile',
     exit: 'CONFIGURATION',
   },
+  // -- audit log and backups ------------------------------------------------------------------------------------
+  AUDIT_LOG_ALTERED: {
+    what: 'The audit log does not hold',
+    remedy:
+      'The report says where. Keep the export and both databases as they are, and find out who could write there; docs/audit-log.md says what each finding means',
+    exit: 'AUDIT_LOG',
+  },
+  OUTPUT_FILE_NOT_WRITTEN: {
+    what: 'The file cannot be written',
+    remedy: 'Name a file that is not there yet, in a folder that is, on a disk with room',
+    exit: 'USAGE',
+  },
+  INPUT_FILE_UNREADABLE: {
+    what: 'The file cannot be read',
+    remedy: 'Check the path and that this user may read it',
+    exit: 'USAGE',
+  },
+  BACKUP_ALTERED: {
+    what: 'The backup is not as it was made',
+    remedy: 'Nothing was changed. Copy it again from where it is kept, or use another one',
+    exit: 'BACKUP',
+  },
+  RESTORE_REFUSED: {
+    what: 'The backup cannot be restored here',
+    remedy: 'Nothing was changed; see docs/backup.md',
+    exit: 'BACKUP',
+  },
+  DRILL_FAILED: {
+    what: 'The restored keys do not all work',
+    remedy: 'The report names them; the backup or the HSM is not what disaster recovery needs',
+    exit: 'BACKUP',
+  },
+  RETIRE_REFUSED: {
+    what: 'The HSM cannot be retired now',
+    remedy: 'Nothing was changed; mend what is named here first',
+    exit: 'USAGE',
+  },
   // -- driver protocol ------------------------------------------------------------------------------------------
   API_UNREACHABLE: {
     what: 'The signing API cannot be reached',

@@ -20,6 +20,12 @@ export const exitCodes = {
   LISTEN: { code: 20, restart: 'no', meaning: 'an address to listen on is taken or not allowed' },
   CEREMONY: { code: 21, restart: 'no', meaning: 'the ceremony was refused or a check of it failed' },
   NOT_READY: { code: 22, restart: 'no', meaning: 'no slot of the node is ready, or the node does not answer' },
+  AUDIT_LOG: { code: 30, restart: 'no', meaning: 'audit verify: the log was altered, or its end is missing' },
+  BACKUP: {
+    code: 31,
+    restart: 'no',
+    meaning: 'a backup is not as it was made, or cannot be restored; or a drill failed',
+  },
   UNFIT: { code: 23, restart: 'no', meaning: 'qualify: an HSM is not fit for this driver; the report says why' },
   UNSOUND: { code: 24, restart: 'no', meaning: 'doctor: something must be mended; the findings say what' },
   ORDER: { code: 25, restart: 'no', meaning: 'a signed order of the operators is missing or not good for this' },

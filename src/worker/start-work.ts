@@ -5,6 +5,7 @@ import type { Log } from '../shared/log.ts';
 import type { Releasers } from '../shared/releasers.ts';
 import type { WorkerReport } from '../shared/worker-report.ts';
 import type { ApiClient, Leased } from './api-client.ts';
+import { startAnchoring } from './audit/anchor-chains.ts';
 import { carryingHeads, createHeadCarrier } from './audit/head-carrier.ts';
 import { startHeadSigner } from './audit/head-signer.ts';
 import { createCapacity } from './capacity.ts';
@@ -100,14 +101,11 @@ export function startWork(parts: WorkParts): Working {
   });
   releasers.add('outcomes', () => reporter.stop());
   releasers.add('outcomes on their way', () => reporter.drained(), 1_000);
-  const heads = startHeadSigner({
-    audit,
-    carrier,
-    signHead: (head) => parts.hsm.signHead(head),
-    mayWork: () => state.now === 'ready' && database.answers,
-    log,
-  });
+  const mayWork = (): boolean => state.now === 'ready' && database.answers;
+  const heads = startHeadSigner({ audit, carrier, signHead: (head) => parts.hsm.signHead(head), mayWork, log });
   releasers.add('audit chain', () => heads.close(), 800);
+  const anchoring = startAnchoring({ database, audit, mayWork, log });
+  releasers.add('audit anchoring', () => anchoring.stop());
 
   const easing = createEasing(threads, () => {
     work.look();

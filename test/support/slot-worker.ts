@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import type { Test } from 'tap';
+import type { AuditChain } from '../../src/shared/audit/chain.ts';
 import type { DriverConfiguration } from '../../src/shared/configuration/driver.ts';
 import type { DatabaseConfiguration } from '../../src/shared/configuration/sections.ts';
 import { createPool } from '../../src/shared/database/pool.ts';
@@ -10,7 +11,7 @@ import { createReleasers } from '../../src/shared/releasers.ts';
 import { createApiClient } from '../../src/worker/api-client.ts';
 import { createApiTransport } from '../../src/worker/api-transport.ts';
 import { createWorkerChain } from '../../src/worker/audit/worker-chain.ts';
-import { createDriverDatabase } from '../../src/worker/database.ts';
+import { createDriverDatabase, type DriverDatabase } from '../../src/worker/database.ts';
 import { openPolicy } from '../../src/worker/policy/open-policy.ts';
 import { createSlotState } from '../../src/worker/slot-state.ts';
 import { startWork, type WorkFacts, type Working } from '../../src/worker/start-work.ts';
@@ -28,6 +29,8 @@ export interface SlotWorker {
   readonly instance: string;
   readonly hsm: SoftwareHsm;
   readonly pool: pg.Pool;
+  readonly database: DriverDatabase;
+  readonly audit: AuditChain;
   /** What ended it, if it could not go on. */
   fault: CodedError | undefined;
   readonly state: string;
@@ -89,6 +92,8 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
   const state = createSlotState(log);
   state.to('probing');
   const instance = randomUUID();
+  const origin = { keyStore, node, slot: `slot-${node}`, masterKeyId: 'mk-test' };
+  const audit = createWorkerChain(database, instance, origin, { version: 'test', token: 'serial-test' });
   const worker: SlotWorker & { work?: Working } = {
     told: [],
     report: () => worker.work?.facts() as WorkFacts,
@@ -96,6 +101,8 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
     instance,
     hsm,
     pool,
+    database,
+    audit,
     fault: undefined,
     get state() {
       return state.now;
@@ -106,8 +113,6 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
       return releasers.release();
     },
   };
-  const origin = { keyStore, node, slot: `slot-${node}`, masterKeyId: 'mk-test' };
-  const audit = createWorkerChain(database, instance, origin, { version: 'test', token: 'serial-test' });
   worker.work = startWork({
     keyStore,
     writer: { slot: `slot-${node}`, instance },

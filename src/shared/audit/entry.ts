@@ -44,6 +44,6 @@ export function seal(
 }
 
 /** SHA-256 of the line's UTF-8 bytes, base64url. */
-export function entryHash(line: string): string {
+export function entryHash(line: string | Uint8Array): string {
   return hash('sha256', line, 'base64url');
 }
