@@ -52,7 +52,7 @@ t.test('two tokens with one label are refused, and the serial number tells them 
   // The initialisation refuses a label that is taken, SoftHSM does not: made under another label, then renamed.
   const { serial } = await addToken(first, 'to be renamed');
   renameToken(first, 'to be renamed', first.tokenLabel);
-  const first16 = own.ceremony.tokens[0]?.serial ?? '';
+  const first16 = own.ceremony.tokens.find(({ slot }) => slot === first.name)?.serial ?? '';
   const refusedAsAmbiguous = await open(own, first).catch((error: unknown) => error);
   t.match(refusedAsAmbiguous, { code: 'TOKEN_AMBIGUOUS', detail: new RegExp(`${first16}`) });
   t.match(refusedAsAmbiguous, { detail: new RegExp(serial) });
