@@ -33,7 +33,7 @@ say(machineText(machine));
 const sections: Section[] = [];
 try {
   const directory = plan.directory === undefined ? temporaryDirectory() : resolve(plan.directory);
-  const stage = await openStage(plan, directory, module, releasers, () => {});
+  const stage = await openStage(plan, directory, module, releasers);
   for (const name of plan.sections) {
     if (interrupted.signal.aborted) break;
     const section = await measure(name, stage);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
 import type { ApiFile, NodeFile } from '../scripts/local/installation.ts';
-import type { LocalProcess } from '../scripts/local/processes.ts';
+import { fromSources, type LocalProcess, type Program } from '../scripts/local/processes.ts';
 import { type LocalSystem, startSystem } from '../scripts/local/system.ts';
 import type { NodeStatus } from '../src/primary/operations/status.ts';
 import { driverConfiguration } from '../src/shared/configuration/driver.ts';
@@ -55,7 +55,7 @@ export async function openStage(
   directory: string,
   module: string,
   releasers: Releasers,
-  say: (line: string) => void,
+  program: Program = fromSources,
 ): Promise<Stage> {
   const system = await startSystem({
     directory,
@@ -66,7 +66,8 @@ export async function openStage(
       api: withoutLimits,
       node: (file) => ({ ...file, slots: file.slots.map((slot) => ({ ...slot, sessions, measureCpu: true })) }),
     },
-    say,
+    program,
+    say: () => {},
     releasers,
   });
   const { places } = system;

@@ -30,8 +30,8 @@ export async function runPrimary(configFile: string): Promise<number> {
     // Named, not imported: the primary shares no code with the worker.
     exec: fileURLToPath(programFile('worker/main')),
     args: [],
-    // SIGUSR1 would open Node's inspector in the process that holds the PIN.
-    execArgv: ['--disable-sigusr1'],
+    // SIGUSR1 would open Node's inspector in the process that holds the PIN. A profiler (npm run profile) goes along.
+    execArgv: ['--disable-sigusr1', ...process.execArgv.filter((one) => one.startsWith('--cpu-prof'))],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const node = createDriverNode(configuration, version(), log);
