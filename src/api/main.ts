@@ -44,13 +44,13 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
 
     const relaxed = createPool(
       configuration.database,
-      { applicationName: 'hsm-driver api', max: connections.relaxed, durability: 'relaxed' },
+      { applicationName: 'hsm-driver api', max: connections.relaxed, durability: 'relaxed', plainIndexScans: true },
       log,
     );
     releasers.add('relaxed pool', () => relaxed.end(), stopMarginMs);
     const durable = createPool(
       configuration.database,
-      { applicationName: 'hsm-driver api', max: connections.durable, durability: 'durable' },
+      { applicationName: 'hsm-driver api', max: connections.durable, durability: 'durable', plainIndexScans: true },
       log,
     );
     releasers.add('durable pool', () => durable.end(), stopMarginMs);

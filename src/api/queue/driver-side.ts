@@ -4,6 +4,7 @@ import type { LeaseCall, LeasedRequest, OutcomesAnswer, OutcomesCall } from '../
 import type { Log } from '../../shared/log.ts';
 import type { Capacity } from './capacity.ts';
 import { endInstance, endLeases } from './expiry.ts';
+import { acceptFirstSignatures, restOf } from './first-signatures.ts';
 import type { HeldRows } from './held-rows.ts';
 import type { HintSender } from './hints.ts';
 import { type DriverNode, renew, take } from './lease.ts';
@@ -73,7 +74,14 @@ export function createDriverSide(parts: DriverSideParts): DriverQueue {
     },
 
     async outcomes(node, call) {
-      const { acknowledgements, finished, requeued } = await complete(durable, parts.pinned, node, call);
+      const signed = await acceptFirstSignatures(durable, node, call);
+      heldRows.finished([...signed.values()]);
+      const accepted = [...signed.keys()].map((id) => ({ id, acknowledgement: 'accepted' as const }));
+      const rest = restOf(call, signed);
+      if (rest.length === 0) return { outcomes: accepted };
+      const judged = await complete(durable, parts.pinned, node, { ...call, outcomes: rest });
+      const { finished, requeued } = judged;
+      const acknowledgements = [...accepted, ...judged.acknowledgements];
       heldRows.finished(finished);
       if (requeued > 0) workCameBack();
       for (const { id, acknowledgement } of acknowledgements) {

@@ -95,7 +95,7 @@ function insertable({ request, place, handOver }: Insertion): Record<string, unk
     turn: place.turn,
     user_action: request.userAction,
     external_id: request.externalId ?? null,
-    fingerprint: request.fingerprint.toString('hex'),
+    fingerprint: `\\x${request.fingerprint.toString('hex')}`,
     body: request.body,
     network: request.network ?? null,
     wallet_id: request.walletId ?? null,
@@ -103,7 +103,7 @@ function insertable({ request, place, handOver }: Insertion): Record<string, unk
     key_name: request.keyName ?? null,
     scheme: request.type.scheme,
     curve: request.type.curve,
-    digests: request.digests?.map((digest) => digest.toString('hex')) ?? null,
+    digests: request.digests?.map((digest) => `\\x${digest.toString('hex')}`) ?? null,
     format: request.format ?? null,
     authorisation: request.authorisation,
     instance: handOver?.instance ?? null,
@@ -111,23 +111,29 @@ function insertable({ request, place, handOver }: Insertion): Record<string, unk
   };
 }
 
-/** True for a row `r` of which all that was believed holds. @param tokens the parameter with all their tokens. */
+/**
+ * True for a row `r` of which all that was believed holds. @param tokens the parameter with all their tokens.
+ * Keys are looked up one by one (`lateral`, `limit`): a planner that is free to choose reads the whole table for a batch.
+ */
+const believedKey = `left join lateral (
+    select true as holds from key where key.id = r.key_id and key.organisation = r.organisation and key.status = 'Active'
+      and key.public_key = r.believed_public_key and key.attestation = r.believed_attestation limit 1
+  ) as believed_key on true`;
 const holds = (tokens: string) => `(r.rights_version is null or
     (r.access_token, r.service_account, r.organisation, r.rights_version) in (
       select token.id, account.id, organisation.id, organisation.rights_version
       from access_token token join service_account account on account.id = token.service_account
         join organisation on organisation.id = account.organisation
       where token.id = any(${tokens}) and token.active and token.expires_at > now() and account.active))
-  and (r.believed_public_key is null or exists (
-    select from key where key.id = r.key_id and key.organisation = r.organisation and key.status = 'Active'
-      and key.public_key = r.believed_public_key and key.attestation = r.believed_attestation))`;
+  and (r.believed_public_key is null or believed_key.holds)`;
 
 const beliefColumns = `organisation text, service_account text, access_token text, key_id text,
   rights_version bigint, believed_public_key text, believed_attestation text`;
 
 const checking = {
   name: 'api_check_beliefs',
-  text: `select r.at from jsonb_to_recordset($1::jsonb) as r (at integer, ${beliefColumns}) where ${holds('$2')}`,
+  text: `select r.at from jsonb_to_recordset($1::jsonb) as r (at integer, ${beliefColumns})
+    ${believedKey} where ${holds('$2')}`,
 };
 
 const inserting = {
@@ -137,17 +143,18 @@ const inserting = {
        authorisation, expires_at, instance, lease, lease_until, deliveries)
      select r.id, organisation, kind, r.key_store, capability, priority, turn, case when me.id is null then 'queued' else 'leased' end,
        service_account, access_token, user_action,
-       external_id, decode(fingerprint, 'hex'), body, network, wallet_id, wallet, key_id, key_name, scheme, curve,
-       (select array_agg(decode(digest, 'hex') order by place) from unnest(digests) with ordinality as d (digest, place)),
-       format, authorisation, case when kind = 'Sign' then now() + $2 * interval '1 millisecond' end,
+       external_id, fingerprint, body, network, wallet_id, wallet, key_id, key_name, scheme, curve, digests, format, authorisation, case when kind = 'Sign' then now() + $2 * interval '1 millisecond' end,
        me.id, case when me.id is not null then r.lease end,
        case when me.id is not null then now() + $3 * interval '1 millisecond' end,
        case when me.id is null then 0 else 1 end
      from jsonb_to_recordset($1::jsonb) as r (id text, ${beliefColumns}, kind text, key_store text, capability text,
-       priority smallint, turn bigint, user_action text, external_id text, fingerprint text, body jsonb, network text,
-       wallet_id text, wallet jsonb, key_name text, scheme text, curve text, digests text[], format jsonb,
+       priority smallint, turn bigint, user_action text, external_id text, fingerprint bytea, body jsonb, network text,
+       wallet_id text, wallet jsonb, key_name text, scheme text, curve text, digests bytea[], format jsonb,
        authorisation jsonb, instance uuid, lease uuid)
-       left join driver_instance me on me.id = r.instance and me.ended_at is null
+       ${believedKey}
+       left join lateral (
+         select id from driver_instance where id = r.instance and ended_at is null limit 1
+       ) me on true
      where ${holds('$4')}
      on conflict do nothing
      returning id, user_action, created_at, state`,

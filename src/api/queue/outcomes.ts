@@ -41,7 +41,7 @@ interface Decided {
 }
 
 /**
- * Takes a driver's outcomes: judges each against the row, and does all that follows in one transaction that is on disk
+ * Takes a driver's outcomes, those that first-signatures.ts left: judges each against the row, and does all that follows in one transaction that is on disk
  * before the driver is answered. The request is finished from its row alone, by whichever process got the outcome.
  * @param pool durable.
  */
@@ -123,7 +123,7 @@ const locking = {
   name: 'api_lock_requests',
   text: `select r.id, r.kind, r.state, r.organisation, r.lease, r.key_id, r.key_name, r.scheme, r.curve,
        coalesce(array_length(r.digests, 1), 0) as digest_count, r.public_key, r.signatures, key.public_key as key_public_key
-     from request r left join key on key.id = r.key_id
+     from request r left join lateral (select public_key from key where key.id = r.key_id limit 1) key on true
      where r.id = any($1) and r.key_store = $2
      order by r.id for update of r`,
 };
@@ -201,7 +201,7 @@ async function updateRows(
 ): Promise<EndRecord[]> {
   const { rows } = await client.query<EndRecord>({
     ...finishing,
-    values: [JSON.stringify(updates), instance, maxAttempts],
+    values: [JSON.stringify(updates), instance, maxAttempts, updates.map(({ id }) => id)],
   });
   return rows.filter((row) => row.state !== 'queued');
 }
@@ -213,7 +213,7 @@ const finishing = {
          error_code text, error_message text, counts boolean)
      ), counted as (
        select told.*, request.attempts + case when told.counts and $2::uuid <> all(request.given_back) then 1 else 0 end as tried
-       from told join request using (id)
+       from told join request using (id) where request.id = any($4)
      )
      update request set
        state = case when c.state = 'queued' and c.tried >= $3 then 'failed' else c.state end,
@@ -225,6 +225,6 @@ const finishing = {
        given_back = case when c.state = 'queued' then array_append(array_remove(given_back, $2::uuid), $2::uuid) else given_back end,
        instance = null, lease = null, lease_until = null,
        done_at = case when c.state = 'queued' and c.tried < $3 then null else now() end
-     from counted c where request.id = c.id
+     from counted c where request.id = c.id and request.id = any($4)
      returning ${endColumns.replace(/\w+/g, 'request.$&')}`,
 };

@@ -17,6 +17,11 @@ export interface PoolOptions {
   readonly durability: Durability;
   /** How long a connection may take to be made, or to become free. */
   readonly connectTimeoutMs?: number;
+  /**
+   * Index scans one row at a time. For queues: only such a scan marks the dead entries of an index it meets, so that the
+   * next one passes over them; a bitmap scan collects all that were left since the last vacuum, each time.
+   */
+  readonly plainIndexScans?: boolean;
   /** Connect as the schema's owner instead of the runtime role. */
   readonly role?: 'owner';
 }
@@ -51,6 +56,10 @@ export function connectionOptions(database: DatabaseConfiguration, options: Omit
     application_name: options.applicationName,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
     keepAlive: true,
-    options: `-c synchronous_commit=${options.durability === 'durable' ? 'on' : 'off'} -c statement_timeout=30000`,
+    options: [
+      `-c synchronous_commit=${options.durability === 'durable' ? 'on' : 'off'}`,
+      '-c statement_timeout=30000',
+      ...(options.plainIndexScans === true ? ['-c enable_bitmapscan=off'] : []),
+    ].join(' '),
   };
 }

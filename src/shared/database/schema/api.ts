@@ -5,10 +5,19 @@ import { usedOrders } from './api/3-used-orders.ts';
 import { walletAuthorisation } from './api/4-wallet-authorisation.ts';
 import { rightsVersion } from './api/5-rights-version.ts';
 import { auditAnchors } from './api/6-audit-anchors.ts';
+import { cheaperRequests } from './api/7-cheaper-requests.ts';
 
 /** The signing API's database. */
 export const apiSchema: Schema = {
   purpose: 'api',
   oldest: 6,
-  migrations: [keysAndRequests, walletsAndWebhooks, usedOrders, walletAuthorisation, rightsVersion, auditAnchors],
+  migrations: [
+    keysAndRequests,
+    walletsAndWebhooks,
+    usedOrders,
+    walletAuthorisation,
+    rightsVersion,
+    auditAnchors,
+    cheaperRequests,
+  ],
 };
