@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import pkcs11js from 'pkcs11js';
 import t from 'tap';
+import { openEntrance } from '../src/ceremony/entrance.ts';
 import { provenWrapMethods } from '../src/ceremony/transport.ts';
 import { tryAttacks } from '../src/qualify/attacks.ts';
-import { hmacKey, openEntrance, plainWrappingKey, throwAwayMasterKey } from '../src/qualify/throw-away.ts';
+import { hmacKey, plainWrappingKey, throwAwayMasterKey } from '../src/qualify/throw-away.ts';
 import { judge } from '../src/qualify/verdict.ts';
 import { CKA, CKM } from '../src/worker/hsm/constants.ts';
 import { type Cryptoki, type Handle, loadModule } from '../src/worker/hsm/module.ts';

@@ -7,6 +7,7 @@ const point = `04${'ab'.repeat(64)}`;
 function file(masterKey: string, integrityKey: string, change: Partial<CeremonyFile> = {}): CeremonyFile {
   return {
     version: 2,
+    keysFrom: 'backup token',
     keyStore: 'store',
     createdAt: '2026-01-01T00:00:00.000Z',
     masterKey: { id: masterKey, label: 'master', ckaId: '01', wrapAlgorithm: 'RFC5649', wrapMechanism: 0x210a },

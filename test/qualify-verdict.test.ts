@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
+import { openEntrance } from '../src/ceremony/entrance.ts';
 import { tryAttacks } from '../src/qualify/attacks.ts';
 import type { AttackFacts, WrapFacts } from '../src/qualify/calls.ts';
 import { reportError } from '../src/qualify/qualify.ts';
 import type { Report, SlotReport } from '../src/qualify/report.ts';
 import { findSessionLimit } from '../src/qualify/session-limit.ts';
-import { openEntrance, plainWrappingKey, throwAwayMasterKey } from '../src/qualify/throw-away.ts';
+import { plainWrappingKey, throwAwayMasterKey } from '../src/qualify/throw-away.ts';
 import { bestMethod, judge } from '../src/qualify/verdict.ts';
 import type { Curve } from '../src/shared/keys.ts';
 import { CKA, CKM } from '../src/worker/hsm/constants.ts';

@@ -6,6 +6,7 @@ import t from 'tap';
 import type { Report } from '../src/qualify/report.ts';
 import type { SlotConfiguration } from '../src/shared/configuration/sections.ts';
 import { CKA } from '../src/worker/hsm/constants.ts';
+import { openTestDatabases } from './support/database.ts';
 import { objectsOn } from './support/objects-on.ts';
 import {
   addToken,
@@ -22,6 +23,7 @@ import {
 // Each run opens tokens, makes RSA keys and measures for some seconds.
 t.setTimeout(300_000);
 const cli = resolve(import.meta.dirname, '../src/cli/main.ts');
+const databases = await openTestDatabases(t);
 const store = await createKeyStore(t);
 const directory = temporaryDirectory(t);
 
@@ -47,11 +49,11 @@ function configured(name: string, slots: readonly SlotConfiguration[], ceremonyF
   return file;
 }
 
-/** A driver’s configuration: qualify needs neither its API nor its database. */
+/** A driver’s configuration: qualify asks its database for refused PINs, and needs no API. */
 function driverConfigured(name: string, slots: readonly SlotConfiguration[]): string {
   const file = join(directory, `${name}.yaml`);
   const api = { addresses: ['https://127.0.0.1:1'], caFile: 'ca', certificateFile: 'c', privateKeyFile: 'k' };
-  const database = { host: 'localhost', name: 'none', user: 'nobody' };
+  const { driver: database } = databases;
   const common = { node: 'node-1', keyStore: store.keyStore, ceremonyFile: store.ceremonyFile };
   const stateDirectory = join(directory, `${name}-state`);
   writeFileSync(file, JSON.stringify({ kind: 'driver', ...common, stateDirectory, api, database, slots }));
@@ -159,7 +161,7 @@ t.test('a refused PIN ends it, is written down, and is not tried again', async (
   t.match(JSON.parse(readFileSync(join(directory, 'wrong-state/pin-guard', kept), 'utf8')), { state: 'refused' });
   const second = await run('--config', file);
   t.equal(second.code, 14);
-  t.match(second.stderr, /refused before .*no login was tried/);
+  t.match(second.stderr, /PIN_REFUSED: .*node node-1, slot wrong/);
 });
 
 t.test('a slot that is not in the configuration, and a library that is none, have their exit codes', async (t) => {

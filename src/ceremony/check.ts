@@ -1,12 +1,12 @@
 import type { CeremonyFile, CeremonyToken } from '../shared/ceremony-file.ts';
 import type { CeremonyConfiguration, CeremonyTokenConfiguration } from '../shared/configuration/ceremony.ts';
 import { CodedError } from '../shared/errors.ts';
-import { examine } from './examination.ts';
-import { each, type Participant } from './participants.ts';
+import { examine, type TierB } from './examination.ts';
+import { at, each, type Participant } from './participants.ts';
 import type { People } from './people.ts';
 import { pinnedMethod, referenceOf } from './pinned.ts';
 import { readProtocol, replaceProtocolFile, stepEntry } from './protocol-file.ts';
-import { tokenRecord } from './records.ts';
+import { tierBRecord, tokenRecord } from './records.ts';
 import { holdSitting } from './sitting.ts';
 
 /**
@@ -24,29 +24,27 @@ export async function checkTokens(
   const protocol = readProtocol(ceremonyFile);
   const { content } = protocol;
   const tokens = chosen(configuration, name);
-  return await holdSitting(tokens, async (participants) => {
+  return await holdSitting(tokens, configuration, async (participants) => {
     const checked = participants.map((participant) => ({ ...participant, entry: entryOf(content, participant) }));
     await each(checked, ({ child, info }) =>
       child.ask('use', { names: content, wrapMethod: pinnedMethod(content, info.serial) }),
     );
     const reference = referenceOf(content);
-    const laxness = await each(checked, (one) =>
-      examine(one, one.entry.role === 'backup' ? 'backup' : 'signing', reference),
+    const tiers = await each(checked, (one) =>
+      examine(one, one.entry.role === 'backup' ? 'backup' : 'signing', reference, one.entry.tierB?.notTaken),
     );
     const crossed = await crossCanaries(checked.filter(({ entry }) => entry.role === 'signing'));
 
     const record = [
       ...participants.map((one) => `${tokenRecord(one)}: holds the keys, and refuses what it must`),
-      ...laxness.flatMap((lax, index) =>
-        lax.map((what) => `${checked[index]?.token.name ?? ''} (tier B, allowed by the configuration) allows ${what}`),
-      ),
+      ...tiers.flatMap((tierB, index) => (tierB === undefined ? [] : [tierBRecord(at(checked, index), tierB)])),
       ...crossed,
     ];
     for (const line of record) people.say(line);
     const step = stepEntry('check', people, record, protocol);
     const next = {
       ...content,
-      tokens: stamped(content.tokens, checked, laxness, step.at),
+      tokens: stamped(content.tokens, checked, tiers, step.at),
       steps: [...content.steps, step],
     };
     people.say(`protocol file ${ceremonyFile}, SHA-256 ${replaceProtocolFile(ceremonyFile, protocol, next)}`);
@@ -90,14 +88,12 @@ async function crossCanaries(participants: readonly Participant[]): Promise<stri
 function stamped(
   tokens: readonly CeremonyToken[],
   checked: readonly Participant[],
-  laxness: readonly (readonly string[])[],
-  at: string,
+  tiers: readonly (TierB | undefined)[],
+  checkedAt: string,
 ): CeremonyToken[] {
-  return tokens.map((token) => {
+  return tokens.map(({ tierB: before, ...token }) => {
     const index = checked.findIndex(({ info }) => info.serial === token.serial);
-    if (index === -1) return token;
-    // What it did not take of the template does not show any more; what it allows does.
-    const notEnforced = [...new Set([...token.notEnforced, ...(laxness[index] ?? [])])];
-    return { ...token, notEnforced, checkedAt: at };
+    const tierB = index === -1 ? before : tiers[index];
+    return { ...token, ...(tierB === undefined ? {} : { tierB }), ...(index === -1 ? {} : { checkedAt }) };
   });
 }

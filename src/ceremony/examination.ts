@@ -1,3 +1,4 @@
+import type { CeremonyToken } from '../shared/ceremony-file.ts';
 import { CodedError } from '../shared/errors.ts';
 import { integrityKeyId, integrityKeyText } from '../worker/hsm/integrity-key-id.ts';
 import type { KeyPurpose } from './keys.ts';
@@ -11,10 +12,15 @@ export interface Reference {
   readonly canaries: readonly MadeKey[];
 }
 
+export type TierB = NonNullable<CeremonyToken['tierB']>;
+
+/** Without CKA_MODIFIABLE or CKA_UNWRAP_TEMPLATE a token works, and protects less; without the others it is not fit. */
+const excusable = ['CKA_MODIFIABLE'];
+
 /**
- * Whether a token holds these very keys, and what it lets be done with them.
- * @param notTaken attributes that the token did not take.
- * @returns what it does not enforce of the master key's template: empty, or tier B where the configuration allows it.
+ * Whether a token holds these very keys, and what it lets be done with them. Changes nothing on it.
+ * @param notTaken attributes that the token did not take when it received the keys.
+ * @returns undefined when it enforces the master key's template; else in what it is lax, where the configuration allows that.
  * @throws CEREMONY_REFUSED, MASTER_KEY_OTHER
  */
 export async function examine(
@@ -22,7 +28,7 @@ export async function examine(
   purpose: Exclude<KeyPurpose, 'rotation'>,
   reference: Reference,
   notTaken: readonly string[] = [],
-): Promise<readonly string[]> {
+): Promise<TierB | undefined> {
   const { child, token } = participant;
   const { integrityKeyId: expected } = reference;
   const found = integrityKeyId(await child.ask('hmac', integrityKeyText));
@@ -35,7 +41,30 @@ export async function examine(
   // A backup token need not know every curve that the signing tokens have.
   const keys = purpose === 'signing' ? allKeys(reference) : await keysItKnows(participant, reference);
   for (const key of keys) await child.ask('prove', key);
+  await examineDelivery(participant, purpose);
 
+  const wrong = await child.ask('attributes', undefined);
+  const inexcusable = wrong.filter((name) => !excusable.includes(name) && !isForBackup(name, purpose));
+  if (inexcusable.length > 0) {
+    throw new CodedError(
+      'CEREMONY_REFUSED',
+      `the master key on the token has wrong values of ${inexcusable.join(', ')}`,
+    );
+  }
+  const missing = [...new Set([...notTaken, ...wrong.filter((name) => excusable.includes(name))])];
+  const allows = new Set<string>();
+  for (const key of keys) for (const what of await child.ask('strictness', key)) allows.add(what);
+  if (missing.length === 0 && allows.size === 0) return undefined;
+  if (token.allowTierB) return { notTaken: missing, allows: [...allows] };
+  const list = [...missing.map((name) => `no ${name}`), ...[...allows].map((what) => `it allows ${what}`)];
+  throw new CodedError(
+    'CEREMONY_REFUSED',
+    `the token does not enforce the master key’s template (${list.join('; ')}): it is of tier B, which the configuration does not allow (allowTierB)`,
+  );
+}
+
+/** Extractable on the backup token, and nowhere else. */
+async function examineDelivery({ child }: Participant, purpose: KeyPurpose): Promise<void> {
   const deliverable = await child.ask('deliverable', undefined);
   if (purpose === 'signing' && deliverable.length > 0) {
     throw new CodedError('CEREMONY_REFUSED', `a signing token gives out its ${deliverable.join(' and its ')}`);
@@ -43,17 +72,10 @@ export async function examine(
   if (purpose === 'backup' && deliverable.length < 2) {
     throw new CodedError('CEREMONY_REFUSED', 'the backup token cannot wrap its keys for another token');
   }
+}
 
-  const allowed = new Set(notTaken.map((name) => `${name} is not taken`));
-  for (const key of keys) for (const what of await child.ask('strictness', key)) allowed.add(what);
-  if (allowed.size > 0 && !token.allowTierB) {
-    const list = [...allowed].join('; ');
-    throw new CodedError(
-      'CEREMONY_REFUSED',
-      `the token does not enforce the master key’s template: ${list}. It is of tier B, which the configuration does not allow (allowTierB)`,
-    );
-  }
-  return [...allowed];
+function isForBackup(name: string, purpose: KeyPurpose): boolean {
+  return purpose === 'backup' && name === 'CKA_EXTRACTABLE';
 }
 
 function allKeys({ attestation, canaries }: Reference): readonly MadeKey[] {

@@ -5,16 +5,17 @@ import type { CeremonyConfiguration, CeremonyTokenConfiguration } from '../share
 import { CodedError } from '../shared/errors.ts';
 import { integrityKeyId, integrityKeyText } from '../worker/hsm/integrity-key-id.ts';
 import { refuseStranger } from './add-token.ts';
-import { backupOf, commonCurves, keyMaterial, tokenEntry } from './create.ts';
+import { backupOf } from './create.ts';
 import { type Delivered, deliverKeys } from './deliver.ts';
 import { examine, type Reference } from './examination.ts';
 import { explanations } from './explanations.ts';
 import { bothKeys, createMasterKeyId, type KeyKind, type KeyNames } from './keys.ts';
+import { commonCurves, keyMaterial, tokenEntry } from './new-protocol.ts';
 import { at, each, type Participant } from './participants.ts';
 import type { People } from './people.ts';
 import { pinnedMethod, referenceOf } from './pinned.ts';
 import { type Protocol, readProtocol, stepEntry, writeProtocolFile } from './protocol-file.ts';
-import { deliveryRecord, tokenRecord } from './records.ts';
+import { deliveryRecord, tierBRecord, tokenRecord } from './records.ts';
 import { holdSitting } from './sitting.ts';
 import type { MadeKey } from './token-calls.ts';
 
@@ -53,7 +54,7 @@ export async function makeNextKey(
   if (content.live === undefined) throw new CodedError('CEREMONY_REFUSED', `${content.masterKey.id} is not live yet`);
   const backup = backupOf(configuration);
   const rotation = kind === 'master key' ? [rotationOf(configuration)] : [];
-  return await holdSitting([backup, ...rotation, ...configuration.tokens], async (all) => {
+  return await holdSitting([backup, ...rotation, ...configuration.tokens], configuration, async (all) => {
     const party: Party = {
       origin: at(all, 0),
       rotation: rotation.length === 0 ? undefined : at(all, 1),
@@ -112,9 +113,12 @@ async function make(kind: KeyKind, protocol: Protocol, party: Party, people: Peo
   note(
     `${kind} ${kind === 'master key' ? made.masterKeyId : reference.integrityKeyId}, beside ${oldId(kind, content)}`,
   );
-  const notEnforced = await each(all, (participant, index) =>
+  const tiers = await each(all, (participant, index) =>
     examine(participant, participant === origin ? 'backup' : 'signing', reference, at(made.delivered, index).notTaken),
   );
+  tiers.forEach((tierB, index) => {
+    if (tierB !== undefined) note(tierBRecord(at(all, index), tierB));
+  });
   note('every token holds the same keys, and opens and signs with what another wrapped');
 
   const step: CeremonyStep['step'] = kind === 'master key' ? 'next-master-key' : 'next-integrity-key';
@@ -122,13 +126,14 @@ async function make(kind: KeyKind, protocol: Protocol, party: Party, people: Peo
     version: 2,
     keyStore: content.keyStore,
     createdAt: new Date().toISOString(),
-    ...keyMaterial(made.names, made.masterKeyId, at(made.delivered, 0), reference),
+    keysFrom: 'backup token',
+    ...keyMaterial(made.names, made.masterKeyId, at(made.delivered, 0).wrapMethod, reference),
     tokens: made.delivered.map((one, index) => ({
-      ...tokenEntry(one, at(made.delivered, 0), at(notEnforced, index)),
+      ...tokenEntry(one, at(made.delivered, 0).wrapMethod, tiers[index]),
       ...(one.participant === rotation ? { role: 'rotation' as const } : {}),
     })),
     steps: [stepEntry(step, people, record, protocol)],
-    explanations: [...explanations],
+    explanations: [...explanations['backup token']],
   };
 }
 
@@ -142,7 +147,8 @@ async function proveOldKeys(content: CeremonyFile, { origin, signing }: Party): 
   await each([origin, ...signing], async (participant) => {
     const { child, info } = participant;
     await child.ask('use', { names: content, wrapMethod: pinnedMethod(content, info.serial) });
-    await examine(participant, participant === origin ? 'backup' : 'signing', reference);
+    const notTaken = content.tokens.find(({ serial }) => serial === info.serial)?.tierB?.notTaken;
+    await examine(participant, participant === origin ? 'backup' : 'signing', reference, notTaken);
   });
 }
 
@@ -170,7 +176,7 @@ async function deliverNewKey(
       })),
       keys: [{ kind, label, ckaId }],
       source: 'new',
-      ...(kind === 'master key' ? {} : { wrapMethod: pinnedMethod(content, '') }),
+      ...(kind === 'master key' ? {} : { wrapMethod: pinnedMethod(content) }),
     },
     people,
   );
@@ -184,7 +190,7 @@ async function deliverOldKeys(
   rotation: Participant,
   people: People,
 ): Promise<string> {
-  const wrapMethod = pinnedMethod(content, '');
+  const wrapMethod = pinnedMethod(content);
   const order = {
     origin,
     targets: [{ participant: rotation, purpose: 'rotation' }],
@@ -212,7 +218,7 @@ async function makeReference(
   const old = referenceOf(content);
   const attestation = await rotation.child.ask('rewrap', {
     name: content.masterKey,
-    wrapMethod: pinnedMethod(content, ''),
+    wrapMethod: pinnedMethod(content),
     key: old.attestation,
   });
   note(`attestation key ${attestation.publicKey}, the same as before, wrapped anew on ${rotation.token.name}`);

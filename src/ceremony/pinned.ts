@@ -17,7 +17,7 @@ export function referenceOf({ integrityKey, attestationKey, canaries }: Ceremony
   };
 }
 
-/** How the token with this serial number wraps. */
-export function pinnedMethod(file: CeremonyFile, serial: string): WrapMethod {
+/** How the token with this serial number wraps; without one, how the file says that the key store does. */
+export function pinnedMethod(file: CeremonyFile, serial = ''): WrapMethod {
   return { algorithm: file.masterKey.wrapAlgorithm, mechanism: wrapMechanismOn(file, serial) };
 }

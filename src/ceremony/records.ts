@@ -1,4 +1,5 @@
 import type { Delivered } from './deliver.ts';
+import type { TierB } from './examination.ts';
 import type { Participant } from './participants.ts';
 import type { People } from './people.ts';
 import { methodText } from './wrap-choice.ts';
@@ -15,4 +16,9 @@ export function deliveryRecord(
 ): string {
   const who = attended ? 'compared by the second person' : 'compared by the program only';
   return `${participant.token.name} (${purpose}) received the keys under its transport key, SHA-256 ${transportKeySha256}, ${who}; it wraps with ${methodText(wrapMethod)}`;
+}
+
+export function tierBRecord({ token }: Pick<Participant, 'token'>, { notTaken, allows }: TierB): string {
+  const list = [...notTaken.map((name) => `no ${name}`), ...allows.map((what) => `allows ${what}`)];
+  return `${token.name} is of tier B, which the configuration allows: whoever has its PIN and a wrapped key can extract that key (${list.join('; ')})`;
 }

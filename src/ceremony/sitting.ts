@@ -1,7 +1,8 @@
-import type { CeremonyTokenConfiguration } from '../shared/configuration/ceremony.ts';
+import type { CeremonyConfiguration, CeremonyTokenConfiguration } from '../shared/configuration/ceremony.ts';
 import { checkSecretFile } from '../shared/configuration/secret-file.ts';
 import { CodedError } from '../shared/errors.ts';
 import { type Child, startChild } from './child.ts';
+import type { PinRecord } from './log-in-once.ts';
 import { each, type Participant, refuseSameToken } from './participants.ts';
 import type { TokenCalls } from './token-calls.ts';
 
@@ -12,9 +13,11 @@ import type { TokenCalls } from './token-calls.ts';
  */
 export async function holdSitting<Result>(
   tokens: readonly CeremonyTokenConfiguration[],
+  { stateDirectory, database }: Pick<CeremonyConfiguration, 'stateDirectory' | 'database'>,
   work: (participants: readonly Participant[]) => Promise<Result>,
 ): Promise<Result> {
   for (const token of tokens) checkSecretFile(token.pinFile, `token ${token.name} pinFile`);
+  const record: PinRecord = { stateDirectory, database, node: 'ceremony' };
   const started: { readonly token: CeremonyTokenConfiguration; readonly child: Child<TokenCalls> }[] = [];
   let participants: readonly Participant[] = [];
   const interruption = onInterruption();
@@ -23,7 +26,7 @@ export async function holdSitting<Result>(
       started.push({ token, child: startChild<TokenCalls>('token-process', `token ${token.name}`, token.environment) });
     }
     const all = async (): Promise<Result> => {
-      const infos = await each(started, ({ child, token }) => child.ask('open', token));
+      const infos = await each(started, ({ child, token }) => child.ask('open', { token, record }));
       participants = infos.flatMap((info, index) => {
         const one = started[index];
         return one === undefined ? [] : [{ ...one, info, mayHold: [] }];
@@ -35,7 +38,7 @@ export async function holdSitting<Result>(
   } catch (error) {
     // First all token processes end: session objects go with them, and a new login must not race with an old one.
     await Promise.all(started.map(({ child }) => child.stop()));
-    const left = await removeEverything(participants);
+    const left = await removeEverything(participants, record);
     if (left.length === 0) throw error;
     const why = error instanceof CodedError ? `${error.code}: ${error.detail}` : String(error);
     throw new CodedError('CEREMONY_REFUSED', `${why}. ${left.join('. ')}`, { cause: error });
@@ -63,13 +66,13 @@ function onInterruption(): { readonly promise: Promise<never>; release(): void }
 const interruptions = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** @returns what could not be removed, as sentences for the operator. */
-async function removeEverything(participants: readonly Participant[]): Promise<string[]> {
+async function removeEverything(participants: readonly Participant[], record: PinRecord): Promise<string[]> {
   const left: string[] = [];
   for (const { token, mayHold } of participants) {
     if (mayHold.length === 0) continue;
     const child = startChild<TokenCalls>('token-process', `token ${token.name}`, token.environment);
     try {
-      await child.ask('open', token);
+      await child.ask('open', { token, record });
       await child.ask('clean-up', mayHold);
     } catch (error) {
       const ids = mayHold.map(({ ckaId }) => ckaId).join(' and ');

@@ -2,13 +2,15 @@ import type { TokenConfiguration } from '../shared/configuration/sections.ts';
 import type { Curve } from '../shared/keys.ts';
 import type { WrapMethod } from '../shared/wrap-algorithms.ts';
 import type { TokenInfo } from '../worker/hsm/module.ts';
+import type { FoundMethods } from './entrance.ts';
 import type { CeremonyKey, KeyKind, KeyName, KeyNames, KeyPurpose } from './keys.ts';
+import type { PinRecord } from './log-in-once.ts';
 import type { OaepHash, TransportPublicKey } from './transport.ts';
 
 /** What the coordinating process asks of a token's process (token-process.ts). */
 export interface TokenCalls {
-  /** Loads the module, selects the token, logs in. */
-  open: { ask: TokenConfiguration; answer: TokenInfo };
+  /** Loads the module, selects the token, logs in where the record of PINs allows it. */
+  open: { ask: { token: TokenConfiguration; record: PinRecord }; answer: TokenInfo };
   /** @throws CEREMONY_REFUSED when the token has objects with these labels or ids. */
   'refuse-taken': { ask: readonly CeremonyKey[]; answer: undefined };
   /** Removes the objects with these CKA_IDs, and nothing else. */
@@ -23,6 +25,9 @@ export interface TokenCalls {
   distribute: { ask: { keys: readonly CeremonyKey[]; source: KeySource }; answer: readonly Delivery[] };
   /** On a target: unwraps the keys to stay, destroys the transport key. */
   receive: { ask: Receipt; answer: Received };
+
+  /** On a token that has its keys already: what else it can do. */
+  'wrap-methods': { ask: undefined; answer: FoundMethods };
 
   // With the keys on the token.
   /** Finds them by label and id, as every worker will. @throws MASTER_KEY_… */
@@ -40,6 +45,8 @@ export interface TokenCalls {
   hmac: { ask: Buffer; answer: Buffer };
   /** Tries what must be refused. Answers what the token allows. */
   strictness: { ask: MadeKey; answer: readonly string[] };
+  /** Attributes (CKA_…) of the master key that are not as they must be on a signing token. */
+  attributes: { ask: undefined; answer: readonly string[] };
   /** Which of the keys can be wrapped for another token: both on the backup token, none elsewhere. */
   deliverable: { ask: undefined; answer: readonly KeyKind[] };
 }

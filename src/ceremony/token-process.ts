@@ -1,19 +1,20 @@
 import { randomBytes } from 'node:crypto';
-import { readSecretFile } from '../shared/configuration/secret-file.ts';
 import type { TokenConfiguration } from '../shared/configuration/sections.ts';
 import { CodedError } from '../shared/errors.ts';
 import { CKA, CKM } from '../worker/hsm/constants.ts';
 import { codedError } from '../worker/hsm/failure.ts';
-import { type Cryptoki, type Handle, loadModule } from '../worker/hsm/module.ts';
+import { wrongAttributes } from '../worker/hsm/identity.ts';
+import type { Cryptoki, Handle } from '../worker/hsm/module.ts';
 import { probeCurves } from '../worker/hsm/probe.ts';
 import { createSession, type Session } from '../worker/hsm/session.ts';
 import { signVerified } from '../worker/hsm/sign-verified.ts';
 import { labelSearch, rotationTemplate, secretKeySearch } from '../worker/hsm/templates.ts';
-import { login, selectToken, type Token } from '../worker/hsm/token.ts';
 import { unwrapKey, wrapCandidates } from '../worker/hsm/wrap.ts';
 import { serveParent } from './child.ts';
 import { isDeliverable } from './deliverable.ts';
+import { findWrapMethods } from './entrance.ts';
 import { bothKeys, type CeremonyKey, type KeyNames } from './keys.ts';
+import { logInOnce, type Opened } from './log-in-once.ts';
 import { storeKeys } from './stored-keys.ts';
 import { findLaxness } from './strictness.ts';
 import { newIntegrityKey, newMasterKey } from './templates.ts';
@@ -34,25 +35,25 @@ import {
  * Entry of the process that owns one token during a ceremony. Its session lives as long as the process: transport keys
  * are session objects.
  */
-interface Opened {
+interface OpenedToken extends Opened {
   readonly module: string;
-  readonly cryptoki: Cryptoki;
-  readonly token: Token;
-  readonly handle: Handle;
   readonly wrap: TokenConfiguration['wrap'];
 }
-let opened: Opened | undefined;
+let opened: OpenedToken | undefined;
 let transportKey: TransportKey | undefined;
 /** Targets' transport keys on the origin. */
 let imported: { readonly key: Handle; readonly hashes: readonly OaepHash[] }[] = [];
 let inUse: { readonly session: Session; readonly names: KeyNames } | undefined;
 
 serveParent<TokenCalls>({
-  open: (slot) =>
-    coded(() => {
-      opened = open(slot);
+  async open({ token, record }) {
+    try {
+      opened = { ...(await logInOnce(token, record)), module: token.module, wrap: token.wrap };
       return opened.token.info;
-    }),
+    } catch (error) {
+      throw codedError(error);
+    }
+  },
 
   'refuse-taken': (keys) =>
     coded(() => {
@@ -88,6 +89,12 @@ serveParent<TokenCalls>({
       transportKey = undefined;
       refuseSecond(present(opened), receipt.keys);
       return received;
+    }),
+
+  'wrap-methods': () =>
+    coded(() => {
+      const { cryptoki, handle, wrap } = present(opened);
+      return findWrapMethods(cryptoki, handle, wrap);
     }),
 
   use: ({ names, wrapMethod: { algorithm: wrapAlgorithm, mechanism: wrapMechanism } }) =>
@@ -145,6 +152,8 @@ serveParent<TokenCalls>({
 
   strictness: ({ curve, blob }) => coded(() => findLaxness(present(inUse).session, curve, Buffer.from(blob))),
 
+  attributes: () => coded(() => wrongAttributes(present(inUse).session)),
+
   deliverable: () =>
     coded(() => {
       const { cryptoki, handle } = present(opened);
@@ -153,15 +162,6 @@ serveParent<TokenCalls>({
         .map(({ kind }) => kind);
     }),
 });
-
-function open(slot: TokenConfiguration): Opened {
-  const cryptoki = loadModule(slot.module);
-  cryptoki.initialize();
-  const token = selectToken(cryptoki, { label: slot.tokenLabel, serial: slot.tokenSerial });
-  const handle = cryptoki.openSession(token.slot);
-  login(cryptoki, handle, token, readSecretFile(slot.pinFile, `token ${slot.name} pinFile`));
-  return { module: slot.module, cryptoki, token, handle, wrap: slot.wrap };
-}
 
 function refuseTaken({ cryptoki, handle, token }: Opened, keys: readonly CeremonyKey[]): void {
   for (const { label } of keys) {

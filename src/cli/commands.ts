@@ -26,6 +26,7 @@ export const commands: Readonly<Record<string, () => Promise<{ command: Command 
   init: () => import('./init.ts'),
   ceremony: () => import('./ceremony.ts'),
   'ceremony create': () => import('./ceremony-create.ts'),
+  'ceremony adopt': () => import('./ceremony-adopt.ts'),
   'ceremony add-token': () => import('./ceremony-add-token.ts'),
   'ceremony next-master-key': () => import('./ceremony-next-master-key.ts'),
   'ceremony next-integrity-key': () => import('./ceremony-next-integrity-key.ts'),

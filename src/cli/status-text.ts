@@ -39,9 +39,18 @@ function slotRow(slot: SlotStatus, now: Date): string[] {
   ];
 }
 
-function slotNotes({ name, masterKeyId, keys = [], fingerprint, capabilities, lastFault }: SlotStatus): string[] {
+function slotNotes({
+  name,
+  warnings = [],
+  masterKeyId,
+  keys = [],
+  fingerprint,
+  capabilities,
+  lastFault,
+}: SlotStatus): string[] {
   const print = fingerprint === undefined ? '' : `, fingerprint ${fingerprint.value} (${fingerprint.method})`;
   return [
+    ...warnings.map((warning) => `! ${name}: ${warning}`),
     ...(masterKeyId === undefined ? [] : [`  ${name}: master key ${masterKeyId}${print}`]),
     ...keys.filter(({ id }) => id !== masterKeyId).map((key) => `  ${name}: ${furtherKey(key)}`),
     ...(capabilities === undefined ? [] : [`  ${name}: ${capabilities.join(' ')}`]),

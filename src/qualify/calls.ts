@@ -1,3 +1,4 @@
+import type { PinRecord } from '../ceremony/log-in-once.ts';
 import type { CeremonyFile } from '../shared/ceremony-file.ts';
 import type { TokenConfiguration } from '../shared/configuration/sections.ts';
 import type { Curve } from '../shared/keys.ts';
@@ -8,7 +9,7 @@ import type { ProbedCurve } from '../worker/hsm/probe.ts';
 /** What the coordinating process asks of a slot's process (token-process.ts), in the order of the report. */
 export interface QualifyCalls {
   /** The one login of this process. */
-  open: { ask: { slot: QualifiedSlot; stateDirectory: string | undefined }; answer: TokenFacts };
+  open: { ask: { slot: TokenConfiguration; record: PinRecord }; answer: TokenFacts };
   /** Makes a key, signs, verifies: all that a new process needs to be at work. */
   'first-signature': { ask: undefined; answer: undefined };
   /** Every curve under every wrap method, on a throw-away key. */
@@ -27,8 +28,6 @@ export interface QualifyCalls {
   make: { ask: Curve; answer: MadeBlob };
   prove: { ask: MadeBlob; answer: undefined };
 }
-
-export type QualifiedSlot = TokenConfiguration & { readonly pinGuardGroup?: string | undefined };
 
 export interface TokenFacts {
   readonly library: LibraryInfo;

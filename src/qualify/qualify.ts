@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
 import { type Child, startChild } from '../ceremony/child.ts';
+import type { PinRecord } from '../ceremony/log-in-once.ts';
 import { type CeremonyFile, readCeremonyFile } from '../shared/ceremony-file.ts';
 import type { CeremonyConfiguration } from '../shared/configuration/ceremony.ts';
 import type { DriverConfiguration } from '../shared/configuration/driver.ts';
+import type { TokenConfiguration } from '../shared/configuration/sections.ts';
 import { asCodedError, CodedError } from '../shared/errors.ts';
 import type { Curve } from '../shared/keys.ts';
-import type { QualifiedSlot, QualifyCalls } from './calls.ts';
+import type { QualifyCalls } from './calls.ts';
 import type { Identity, Portability, Report, SlotReport } from './report.ts';
 import { bestMethod, judge } from './verdict.ts';
 
@@ -25,28 +27,30 @@ export interface QualifyOptions {
 const wantedThreads = [1, 4, 16] as const;
 
 interface Qualified {
-  readonly slot: QualifiedSlot;
+  readonly slot: TokenConfiguration;
   readonly child: Child<QualifyCalls>;
   readonly report: SlotReport;
 }
 
 /** @throws what opening a slot throws: a PIN that is refused ends it, and no other slot is touched after that. */
 export async function qualify({ configuration, slot, say }: QualifyOptions): Promise<Report> {
-  const all: readonly QualifiedSlot[] = configuration.kind === 'driver' ? configuration.slots : configuration.tokens;
+  const all: readonly TokenConfiguration[] =
+    configuration.kind === 'driver' ? configuration.slots : configuration.tokens;
   const slots = all.filter(({ name }) => slot === undefined || name === slot);
   if (slots.length === 0) {
     const names = all.map(({ name }) => name).join(', ');
     throw new CodedError('CONFIG_INVALID', `there is no slot ${slot}; the configuration has ${names}`);
   }
-  const stateDirectory = configuration.kind === 'driver' ? configuration.stateDirectory : undefined;
-  const { ceremonyFile } = configuration;
+  const { ceremonyFile, stateDirectory, database } = configuration;
+  const node = configuration.kind === 'driver' ? configuration.node : 'qualify';
+  const record = { stateDirectory, database, node };
   const ceremony =
     existsSync(ceremonyFile) || configuration.kind === 'driver' ? readCeremonyFile(ceremonyFile) : undefined;
   const children: Child<QualifyCalls>[] = [];
   try {
     const qualified: Qualified[] = [];
     for (const one of slots) {
-      qualified.push(await qualifySlot(one, stateDirectory, ceremony, children, (line) => say(`${one.name}: ${line}`)));
+      qualified.push(await qualifySlot(one, record, ceremony, children, (line) => say(`${one.name}: ${line}`)));
     }
     return {
       at: new Date().toISOString(),
@@ -60,8 +64,8 @@ export async function qualify({ configuration, slot, say }: QualifyOptions): Pro
 }
 
 async function qualifySlot(
-  slot: QualifiedSlot,
-  stateDirectory: string | undefined,
+  slot: TokenConfiguration,
+  record: PinRecord,
   ceremony: CeremonyFile | undefined,
   children: Child<QualifyCalls>[],
   say: (line: string) => void,
@@ -74,11 +78,11 @@ async function qualifySlot(
   say('library and token');
   // The first process pays for caches that are cold; the second shows what a replaced worker would need.
   const first = start();
-  const facts = await first.ask('open', { slot, stateDirectory });
+  const facts = await first.ask('open', { slot, record });
   await first.stop();
   const began = performance.now();
   const child = start();
-  await child.ask('open', { slot, stateDirectory });
+  await child.ask('open', { slot, record });
   await child.ask('first-signature', undefined);
   const reconnectMs = Math.round(performance.now() - began);
 

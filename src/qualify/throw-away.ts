@@ -1,16 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import type { Entrance } from '../ceremony/entrance.ts';
 import { type StoredKey, takeWhatItCan } from '../ceremony/stored-keys.ts';
 import { storedMasterKey } from '../ceremony/templates.ts';
-import {
-  encryptFor,
-  generateTransportKey,
-  type OaepHash,
-  oaep,
-  openableHashes,
-  readTransportKey,
-  type TransportKey,
-  type TransportPublicKey,
-} from '../ceremony/transport.ts';
+import { encryptFor, oaep } from '../ceremony/transport.ts';
 import { type NestedAttribute, unwrapWithNestedTemplate } from '../ceremony/unwrap-master-key.ts';
 import { CKA, CKK, CKM, CKO } from '../worker/hsm/constants.ts';
 import { Pkcs11Fault } from '../worker/hsm/fault.ts';
@@ -50,26 +42,6 @@ export function hmacKey(cryptoki: Cryptoki, session: Handle): Handle {
     attribute(CKA.SENSITIVE, true),
     attribute(CKA.SIGN, true),
   ]);
-}
-
-/** An RSA key pair through which secrets that this process knows reach the token. */
-export interface Entrance {
-  readonly transportKey: TransportKey;
-  readonly publicKey: TransportPublicKey;
-  readonly hash: OaepHash;
-}
-
-/** @returns why not, when the token makes no RSA-4096 key or opens no RSA-OAEP blob. */
-export function openEntrance(cryptoki: Cryptoki, session: Handle): Entrance | { readonly refusal: string } {
-  try {
-    const transportKey = generateTransportKey(cryptoki, session);
-    const publicKey = readTransportKey(cryptoki, session, transportKey.publicKey);
-    const [hash] = openableHashes(cryptoki, session, transportKey, publicKey);
-    return hash === undefined ? { refusal: 'it opens no RSA-OAEP blob' } : { transportKey, publicKey, hash };
-  } catch (error) {
-    if (error instanceof Pkcs11Fault && error.ckr.class === 'request') return { refusal: error.message };
-    throw error;
-  }
 }
 
 /**

@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { serveParent } from '../ceremony/child.ts';
+import { type Entrance, openEntrance } from '../ceremony/entrance.ts';
+import { logInOnce, type Opened } from '../ceremony/log-in-once.ts';
 import { provenWrapMethods } from '../ceremony/transport.ts';
 import { type CeremonyFile, wrapMechanismOn } from '../shared/ceremony-file.ts';
+import type { TokenConfiguration } from '../shared/configuration/sections.ts';
 import { CodedError } from '../shared/errors.ts';
 import type { WrapMethod } from '../shared/wrap-algorithms.ts';
 import { CKM } from '../worker/hsm/constants.ts';
@@ -15,25 +18,24 @@ import { signVerified } from '../worker/hsm/sign-verified.ts';
 import { everyWrapMethod } from '../worker/hsm/wrap.ts';
 import { tryAttacks } from './attacks.ts';
 import type { AttackFacts, QualifyCalls, WrapFacts } from './calls.ts';
-import { logInOnce, type Opened } from './log-in-once.ts';
 import { measureRates } from './rates.ts';
 import { findSessionLimit } from './session-limit.ts';
-import { type Entrance, hmacKey, openEntrance, plainWrappingKey, throwAwayMasterKey } from './throw-away.ts';
+import { hmacKey, plainWrappingKey, throwAwayMasterKey } from './throw-away.ts';
 
 /**
  * Entry of the process that owns one slot during a qualification: a vendor's library may crash or hang, and never in the
  * process that coordinates. It logs in once and makes session objects only.
  */
-let opened: Opened | undefined;
+let opened: (Opened & { readonly slot: TokenConfiguration }) | undefined;
 let entrance: Entrance | undefined;
 let throwAway: Handle | undefined;
 /** On the key store's own master key, once its identity is proven. */
 let identified: Session | undefined;
 
 serveParent<QualifyCalls>({
-  open: (ask) =>
+  open: ({ slot, record }) =>
     coded(async () => {
-      opened = await logInOnce(ask);
+      opened = { slot, ...(await logInOnce(slot, record)) };
       const { cryptoki, token } = opened;
       const { flags: _, ...info } = token.info;
       return { library: cryptoki.info(), token: info, mechanisms: cryptoki.mechanisms(token.slot) };
@@ -68,7 +70,7 @@ serveParent<QualifyCalls>({
   identity: ({ ceremony, curves }) =>
     coded(() => {
       const session = sessionOfStore(ceremony);
-      proveKeys(session, ceremony);
+      proveKeys(session, ceremony, present(opened).token.info.serial);
       const proven = proveCanaries(session, ceremony, curves);
       identified = session;
       return proven;

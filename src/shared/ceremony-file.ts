@@ -57,16 +57,23 @@ const ceremonyToken = z.strictObject({
   role: z.enum(['signing', 'backup', 'rotation']),
   ...tokenFacts,
   /** SHA-256 of the RSA transport key that this token received the keys under, as read on this token. */
-  transportKeySha256: sha256,
-  /** What the token allows though the master key's template forbids it: tier B, accepted by the configuration. */
-  notEnforced: z.array(z.string()).default([]),
+  transportKeySha256: sha256.optional(),
+  /** The token does not enforce the master key's template; the configuration took it all the same. */
+  tierB: z
+    .strictObject({
+      /** Attributes (CKA_…) that the token did not take or does not show. */
+      notTaken: z.array(z.string()),
+      /** What it allows though the template forbids it, in words. */
+      allows: z.array(z.string()),
+    })
+    .optional(),
   /** The last check that this token passed. */
   checkedAt: z.iso.datetime().optional(),
 });
 export type CeremonyToken = z.infer<typeof ceremonyToken>;
 
 const ceremonyStep = z.strictObject({
-  step: z.enum(['create', 'next-master-key', 'next-integrity-key', 'add-token', 'check', 'go-live']),
+  step: z.enum(['create', 'adopt', 'next-master-key', 'next-integrity-key', 'add-token', 'check', 'go-live']),
   at: z.iso.datetime(),
   /** False: a rehearsal or a script; nobody was asked, nobody compared. */
   attended: z.boolean(),
@@ -82,6 +89,8 @@ export type CeremonyStep = z.infer<typeof ceremonyStep>;
 const version2 = z.strictObject({
   version: z.literal(2),
   ...keyMaterial,
+  /** Who made the keys, and so how a further token gets them. */
+  keysFrom: z.enum(['backup token', 'vendor tools', 'first token']),
   tokens: z.array(ceremonyToken),
   /** Present once nodes may work with these keys. */
   live: z.strictObject({ at: z.iso.datetime(), rehearsal: z.boolean() }).optional(),
@@ -102,10 +111,10 @@ const version1 = z
     (file): CeremonyFile => ({
       ...file,
       version: 2,
+      keysFrom: 'first token',
       tokens: file.tokens.map((token) => ({
         role: 'signing',
         ...token,
-        notEnforced: [],
         checkedAt: file.createdAt,
       })),
       live: { at: file.createdAt, rehearsal: true },
@@ -115,6 +124,18 @@ const version1 = z
   );
 
 export const ceremonyFile = z.union([version2, version1]);
+
+/** What operators must know of a slot at work, in words; empty after a ceremony that two people attended. */
+export function ceremonyWarnings({ live, tokens }: CeremonyFile, serial: string): readonly string[] {
+  const { tierB } = tokens.find((one) => one.serial === serial) ?? {};
+  const laxness = tierB === undefined ? [] : [...tierB.allows, ...tierB.notTaken.map((name) => `no ${name}`)];
+  return [
+    ...(live?.rehearsal === true ? ['these keys went live as a rehearsal: they must protect nothing of value'] : []),
+    ...(laxness.length === 0
+      ? []
+      : [`tier B: whoever has the PIN and a wrapped key can extract that key (${laxness.join('; ')})`]),
+  ];
+}
 
 /** The number under which a token of the ceremony wraps. */
 export function wrapMechanismOn({ masterKey, tokens }: CeremonyFile, serial: string): number {

@@ -64,6 +64,8 @@ export interface SlotFacts {
     readonly model: string;
     readonly firmware: string;
   };
+  /** What the ceremony's protocol says against it: a rehearsal, tier B; absent from version 0.1. */
+  readonly warnings?: readonly string[];
   /** The current one: new keys are wrapped by it. */
   readonly masterKeyId: string;
   /** The current one: new rows are tagged by it. */

@@ -153,6 +153,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   deviceSuspect = work.deviceSuspect;
   hsmWork = work.hsmWork;
   const opened = slotFacts(hsm, ring);
+  for (const warning of opened.warnings ?? []) log.warn({ warning }, 'slot works with a reservation');
   pulse.report(() => ({
     ...outside(),
     ...work.facts(),

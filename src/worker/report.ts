@@ -1,3 +1,4 @@
+import { ceremonyWarnings } from '../shared/ceremony-file.ts';
 import type { KeyRing } from '../shared/key-ring.ts';
 import type { SlotFacts } from '../shared/worker-report.ts';
 import type { Hsm } from './hsm/session-threads.ts';
@@ -17,6 +18,7 @@ export function slotFacts({ token, capabilities, probeTable, keys }: Hsm, ring: 
   const { masterKey, integrityKey } = ring.current;
   return {
     token,
+    warnings: ceremonyWarnings(ring.current, token.serial),
     masterKeyId: masterKey.id,
     integrityKeyId: integrityKey.id,
     keys,

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { initialiseSoftToken } from '../../src/ceremony/initialise-token.ts';
 import { nobody } from '../../src/ceremony/people.ts';
 import { performCeremony } from '../../src/ceremony/perform-ceremony.ts';
@@ -113,11 +113,23 @@ export function ceremonyFor(
   { keyStore = 'store', backup = backupFor(ceremonyFile) }: { keyStore?: string; backup?: SlotConfiguration } = {},
 ): CeremonyConfiguration {
   const tokens = slots.map(asToken);
-  return ceremonyConfiguration.parse({ kind: 'ceremony', keyStore, ceremonyFile, backup: asToken(backup), tokens });
+  // Beside the PIN of the backup token: a protocol file stands alone.
+  const stateDirectory = join(dirname(backup.pinFile), 'state');
+  const common = { kind: 'ceremony', keyStore, ceremonyFile, stateDirectory };
+  return ceremonyConfiguration.parse({ ...common, backup: asToken(backup), tokens });
 }
 
-function asToken({ name, module, environment, tokenLabel, tokenSerial, pinFile, wrap }: SlotConfiguration) {
-  return { name, module, environment, tokenLabel, tokenSerial, pinFile, wrap };
+function asToken({
+  name,
+  module,
+  environment,
+  tokenLabel,
+  tokenSerial,
+  pinFile,
+  pinGuardGroup,
+  wrap,
+}: SlotConfiguration) {
+  return { name, module, environment, tokenLabel, tokenSerial, pinFile, pinGuardGroup, wrap };
 }
 
 /** The backup token of a ceremony, in a directory beside its protocol file. */

@@ -41,6 +41,7 @@ export interface SlotStatus extends Pick<SlotRecord, 'state' | 'why' | 'crashLoo
   readonly database?: WorkerReport['database'];
   readonly leasedOnce?: boolean;
   readonly token?: SlotFacts['token'];
+  readonly warnings?: SlotFacts['warnings'];
   readonly masterKeyId?: string;
   readonly keys?: SlotFacts['keys'];
   readonly fingerprint?: SlotFacts['fingerprint'];

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { log, name, operators, path, token } from './sections.ts';
+import { database, log, name, operators, path, token } from './sections.ts';
 
 /** A token of the ceremony. */
 export const ceremonyToken = token.extend({
@@ -11,6 +11,15 @@ export const ceremonyToken = token.extend({
     ),
 });
 export type CeremonyTokenConfiguration = z.infer<typeof ceremonyToken>;
+
+const adoptedKey = (what: string) =>
+  z.strictObject({
+    label: z.string().min(1).describe(`CKA_LABEL of the ${what} on every token`),
+    ckaId: z
+      .string()
+      .regex(/^([0-9a-f]{2})+$/, 'hex, an even number of digits')
+      .describe(`CKA_ID of the ${what} on every token, in hex`),
+  });
 
 /** `hsm-driver ceremony`: the tokens that receive one new master key. */
 export const ceremonyConfiguration = z.strictObject({
@@ -27,11 +36,30 @@ export const ceremonyConfiguration = z.strictObject({
     .describe(
       'The token of the rotation node, freshly initialised. Filled by `next-master-key`, erased when the rotation is over; never a signing token',
     ),
+  adopt: z
+    .strictObject({
+      masterKey: adoptedKey('master key').describe('An AES-256 key that wraps and unwraps only'),
+      integrityKey: adoptedKey('integrity key').describe('A generic secret of 32 bytes for HMAC-SHA-256'),
+    })
+    .optional()
+    .describe(
+      'For `ceremony adopt`: keys that the vendor’s tools made on one token and cloned to the others. The ceremony moves none and only verifies; backups are the vendor’s',
+    ),
   tokens: z
     .array(ceremonyToken)
     .min(1)
     .refine((tokens) => new Set(tokens.map((one) => one.name)).size === tokens.length, 'token names must differ')
     .describe('The signing tokens'),
+  stateDirectory: path
+    .default('state')
+    .describe(
+      'Directory, made with mode 0700, for what must outlive a step: which PINs were refused, which orders were used. The node’s own where one runs on this machine',
+    ),
+  database: database
+    .optional()
+    .describe(
+      'The driver database, where there is one: its record of refused PINs is asked before a login. Without it only the state directory is',
+    ),
   operators,
   log,
 });

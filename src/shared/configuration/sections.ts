@@ -93,6 +93,14 @@ export const token = z.strictObject({
     .optional()
     .describe('Serial number of the token; needed only where several carry the same label'),
   pinFile: path.describe('Secret file with the user PIN; refused when everybody can read it'),
+  pinGuardGroup: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe(
+      'Name of the PIN counter that this token shares with others, e.g. the partitions of one HA group: a PIN that one of them refused is tried on none. Default: the token’s serial number',
+    ),
   wrap: z
     .array(
       z.strictObject({
@@ -139,14 +147,6 @@ export const slot = token.extend({
     .default(false)
     .describe(
       'Measure the CPU time inside PKCS#11 calls, for benchmarks: `threads.pkcs11CpuMs` in /status. Costs some microseconds a call',
-    ),
-  pinGuardGroup: z
-    .string()
-    .min(1)
-    .max(128)
-    .optional()
-    .describe(
-      'Name of the PIN counter that this token shares with others, e.g. the partitions of one HA group: a PIN that one of them refused is tried on none. Default: the token’s serial number',
     ),
 });
 export type SlotConfiguration = z.infer<typeof slot>;

@@ -19,9 +19,13 @@ import { unwrapKey } from './wrap.ts';
 
 /** Whether a token holds the key store's keys: labels lie, so what the keys do is what counts. */
 
-/** @throws MASTER_KEY_OTHER when one of the key store's two keys is not as the ceremony made it. */
-export function proveKeys(session: Session, ceremony: CeremonyFile): void {
-  checkAttributes(session, ceremony, masterKeyAttributes);
+/**
+ * @param serial of the token: one that the ceremony took as tier B may lack what it did not take then.
+ * @throws MASTER_KEY_OTHER when one of the key store's two keys is not as the ceremony made it.
+ */
+export function proveKeys(session: Session, ceremony: CeremonyFile, serial: string): void {
+  const notTaken = ceremony.tokens.find((one) => one.serial === serial)?.tierB?.notTaken;
+  checkAttributes(session, ceremony, masterKeyAttributes, notTaken);
   checkIntegrityKey(session, ceremony);
 }
 
@@ -158,22 +162,36 @@ const rotationKeyAttributes = masterKeyAttributes.map(
   ([name, type, wanted]) => [name, type, type === CKA.WRAP ? false : wanted] as const,
 );
 
-/** Each of these stops an attack that was run (a PIN holder sets CKA_DECRYPT and reads every blob). */
-function checkAttributes(
+/**
+ * Each of these stops an attack that was run (a PIN holder sets CKA_DECRYPT and reads every blob).
+ * @returns the names of those that are not as the ceremony makes them.
+ */
+export function wrongAttributes(
   { cryptoki, handle, masterKey }: Session,
+  attributes: readonly (readonly [string, number, boolean])[] = masterKeyAttributes,
+): readonly string[] {
+  return attributes
+    .filter(([, type, wanted]) => flag(cryptoki, handle, masterKey, type) === !wanted)
+    .map(([name]) => name);
+}
+
+function checkAttributes(
+  session: Session,
   { masterKey: { id } }: CeremonyFile,
   attributes: readonly (readonly [string, number, boolean])[],
+  notTaken: readonly string[] = [],
 ): void {
-  const wrong = attributes
-    .filter(([, type, wanted]) => flag(cryptoki, handle, masterKey, type) === !wanted)
-    .map(([name, , wanted]) => `${name} is ${!wanted}`);
+  const wrong = wrongAttributes(session, attributes).filter((name) => !notTaken.includes(name));
   if (wrong.length > 0) {
+    const values = attributes
+      .filter(([name]) => wrong.includes(name))
+      .map(([name, , wanted]) => `${name} is ${!wanted}`);
     throw new CodedError(
       'MASTER_KEY_OTHER',
-      `the object that should be ${id} is not as the ceremony made it: ${wrong.join(', ')}`,
+      `the object that should be ${id} is not as the ceremony made it: ${values.join(', ')}`,
     );
   }
-  valueIsRefused(cryptoki, handle, masterKey, 'the master key');
+  valueIsRefused(session.cryptoki, session.handle, session.masterKey, 'the master key');
 }
 
 /** With another integrity key every row would look tampered with. */

@@ -43,7 +43,7 @@ export interface Proof {
  */
 export function proveSlot(bench: Workbench): Proof {
   const { session, ceremony } = bench;
-  proveKeys(session, ceremony);
+  proveKeys(session, ceremony, bench.token.info.serial);
   const all = methodsOf(bench).map((method) => tryMethod(session, bench.token, method));
   // The first in the configured order that can do all that any can: a later one is no better.
   const most = Math.max(...all.map((tried) => tried.filter(({ blob }) => blob !== undefined).length));
