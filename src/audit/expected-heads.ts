@@ -17,7 +17,6 @@ interface Head {
 export interface ExpectedHeads {
   fromAnchor(anchor: Anchor): void;
   fromChain(by: string, chain: string, head: Head): void;
-  trimmed(chain: string, head: Head): void;
   /** Entry by entry: whether something is said of this one. */
   compare(chain: string, head: Head): 'nothing said' | 'same' | 'other';
   /** At the end of a chain: what was said of entries behind its last. */
@@ -25,7 +24,6 @@ export interface ExpectedHeads {
   /** At the end of the export: chains that were said to be, and are not. */
   missing(seen: ReadonlySet<string>): void;
   anchors(): number;
-  trimmedChains(): readonly string[];
 }
 
 export function createExpectedHeads(
@@ -33,7 +31,6 @@ export function createExpectedHeads(
   problem: (text: string) => void,
 ): ExpectedHeads {
   const chains = new Map<string, Map<number, ExpectedHead>>();
-  const removed = new Map<string, Head>();
   let anchors = 0;
 
   function expect(by: string, chain: string, { sequence, hash }: Head): void {
@@ -64,7 +61,6 @@ export function createExpectedHeads(
       expect('an anchor', chain, { sequence, hash });
     },
     fromChain: expect,
-    trimmed: (chain, head) => void removed.set(chain, head),
     compare(chain, { sequence, hash }) {
       const head = chains.get(chain)?.get(sequence);
       if (head === undefined) return 'nothing said';
@@ -82,12 +78,11 @@ export function createExpectedHeads(
     },
     missing(seen) {
       for (const chain of chains.keys()) {
-        const head = highest(chain, removed.get(chain)?.sequence ?? 0);
+        const head = highest(chain, 0);
         if (seen.has(chain) || head === undefined) continue;
         problem(`chain ${chain} is missing: ${head.by} tells of its entry ${head.sequence}`);
       }
     },
     anchors: () => anchors,
-    trimmedChains: () => [...removed.keys()],
   };
 }

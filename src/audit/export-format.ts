@@ -56,7 +56,6 @@ export const understood = {
   opened: z.object({ chain: z.string(), keyStore: z.string() }),
   'head-signed': z.object({ head, signature: z.string() }),
   'head-anchored': z.object({ chain: z.string(), head }),
-  'chain-trimmed': z.object({ chain: z.string(), head }),
 } as const;
 
 export function parseJson(line: string): unknown {

@@ -19,8 +19,6 @@ export interface AuditVerdict {
   readonly anchors: number;
   /** Entries behind the last proven head of their chain: nothing speaks for them yet. */
   readonly unproven: number;
-  /** Chains that the owner removed after an earlier export. */
-  readonly trimmed: readonly string[];
 }
 
 const shownProblems = 100;
@@ -46,7 +44,7 @@ export async function verifyExport(
   for (const one of anchorProblems) problem(one);
   const expected = createExpectedHeads(pinned, problem);
   for (const anchor of anchors) expected.fromAnchor(anchor);
-  await collectAnchored(file, expected.fromChain, expected.trimmed);
+  await collectAnchored(file, expected.fromChain);
 
   const check = createChainCheck(pinned, expected, problem);
   const { lines, end } = readChecksummed(file);
@@ -78,7 +76,6 @@ export async function verifyExport(
     exportedAt: header?.exportedAt,
     ...check.counts(),
     anchors: expected.anchors(),
-    trimmed: expected.trimmedChains(),
   };
 }
 
@@ -86,19 +83,13 @@ export async function verifyExport(
 async function collectAnchored(
   file: string,
   anchored: (by: string, chain: string, head: { sequence: number; hash: string }) => void,
-  trimmed: (chain: string, head: { sequence: number; hash: string }) => void,
 ): Promise<void> {
   let by = '';
   for await (const line of readChecksummed(file).lines) {
     by = parseChainLine(line.toString('latin1')) ?? by;
-    if (!line.includes('"kind":"head-anchored"') && !line.includes('"kind":"chain-trimmed"')) continue;
+    if (!line.includes('"kind":"head-anchored"')) continue;
     const entry = parseEntry(line.toString('utf8'));
-    if (entry?.kind === 'head-anchored') {
-      const told = understood['head-anchored'].safeParse(entry.json).data;
-      if (told !== undefined) anchored(`entry ${entry.sequence} of chain ${by}`, told.chain, told.head);
-    } else if (entry?.kind === 'chain-trimmed') {
-      const told = understood['chain-trimmed'].safeParse(entry.json).data;
-      if (told !== undefined) trimmed(told.chain, told.head);
-    }
+    const told = entry && understood['head-anchored'].safeParse(entry.json).data;
+    if (told !== undefined) anchored(`entry ${entry?.sequence} of chain ${by}`, told.chain, told.head);
   }
 }

@@ -45,7 +45,7 @@ export const command: Command = {
 };
 
 function shown(verdict: AuditVerdict, withAnchors: boolean): string {
-  const { problems, problemCount, chains, entries, signedHeads, anchors, unproven, trimmed, exportedAt } = verdict;
+  const { problems, problemCount, chains, entries, signedHeads, anchors, unproven, exportedAt } = verdict;
   const more = problemCount > problems.length ? [`… and ${problemCount - problems.length} more`] : [];
   const facts = [
     `exported at ${exportedAt ?? 'an unknown time'}: ${entries} entries in ${chains} chains`,
@@ -54,7 +54,6 @@ function shown(verdict: AuditVerdict, withAnchors: boolean): string {
       ? `${anchors} heads that were kept elsewhere were compared`
       : 'no heads that were kept elsewhere were given: a missing end may not be seen',
     ...(unproven === 0 ? [] : [`${unproven} entries are newer than the last proven head of their chain`]),
-    ...trimmed.map((chain) => `chain ${chain} was removed by the owner; an earlier export must hold it`),
   ];
   const verdictLine = verdict.sound ? 'The log holds.' : 'The log does not hold:';
   return `${[...facts, verdictLine, ...problems, ...more].join('\n')}\n`;

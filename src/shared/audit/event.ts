@@ -25,7 +25,6 @@ export type AuditEvent = WithoutEntryFields<
   | BackupMade
   | DatabaseRestored
   | HsmRetired
-  | ChainTrimmed
 >;
 
 /** What an entry has beside its event: an event with a field of such a name would hide it, and is no AuditEvent. */
@@ -204,11 +203,4 @@ export interface HsmRetired {
   readonly tokenSerial: string;
   readonly masterKeyId: string;
   readonly objectsDestroyed: number;
-}
-
-/** The owner removed an ended chain after it was exported: this is what is left of it. */
-export interface ChainTrimmed {
-  readonly kind: 'chain-trimmed';
-  readonly chain: string;
-  readonly head: ChainHead;
 }
