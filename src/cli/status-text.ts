@@ -1,4 +1,5 @@
 import type { NodeStatus, SlotStatus } from '../primary/operations/status.ts';
+import { policyLines } from './policy-lines.ts';
 
 /** A node's status for people: what works, what does not and since when, in one screen. Pure. */
 export function statusText(status: NodeStatus, now = new Date()): string {
@@ -15,6 +16,7 @@ export function statusText(status: NodeStatus, now = new Date()): string {
     ...slots.flatMap(slotNotes),
     ...readiness.reasons.map((reason) => `! ${reason}`),
     ...certificateLines(status, now),
+    ...policyLines(status),
     ...clusterLines(status),
     ...maintenanceLines(status, now),
     '',

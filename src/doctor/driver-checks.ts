@@ -5,6 +5,7 @@ import type { ApiAccess, DriverConfiguration } from '../shared/configuration/dri
 import { driverSchema } from '../shared/database/schema/driver.ts';
 import type { Log } from '../shared/log.ts';
 import { apiChecks } from './api-connection.ts';
+import { authorityFindings } from './authority.ts';
 import { ceremonyFindings } from './ceremony.ts';
 import { caFinding, certificateFindings, commonNameOf } from './certificates.ts';
 import { type Check, type Finding, good, problem, problemOf, warning } from './check.ts';
@@ -25,6 +26,7 @@ export function driverChecks(configuration: DriverConfiguration, askNode: AskNod
     processHygiene(),
     { name: 'files', look: async () => files(configuration) },
     { name: 'state directory', look: async () => stateDirectory(configuration) },
+    { name: 'operators and authorisations', look: async () => authorityFindings(configuration) },
     { name: 'ceremony file', needs: ['files'], look: async () => ceremonyFindings(ceremony()) },
     ...(api === undefined ? [] : [clientCertificate(node, api)]),
     ...databaseChecks(database, {

@@ -1,6 +1,6 @@
 import type { DriverConfiguration } from '../../shared/configuration/driver.ts';
 import type { CertificateFacts } from '../../shared/operations/certificate.ts';
-import type { SlotFacts, WorkerReport } from '../../shared/worker-report.ts';
+import type { PolicyReport, SlotFacts, WorkerReport } from '../../shared/worker-report.ts';
 import type { ClusterView } from '../cluster/membership.ts';
 import type { MaintenanceView } from '../maintenance/reports-view.ts';
 import type { SlotFault, SlotRecord } from '../slot-table.ts';
@@ -18,6 +18,10 @@ export interface NodeStatus {
   /** When the configuration in force was read. */
   readonly configuredAt: string;
   readonly readiness: Readiness;
+  /** Whether callers' authorisations are checked by this node. */
+  readonly authorisation: DriverConfiguration['authorisation']['mode'];
+  /** How many of how many operators sign an order. Absent: nobody must. */
+  readonly operators?: { readonly threshold: number; readonly of: number };
   readonly slots: readonly SlotStatus[];
   /** Absent on a rotation node: it has none. */
   readonly certificate?: CertificateFacts;
@@ -40,6 +44,7 @@ export interface SlotStatus extends Pick<SlotRecord, 'state' | 'why' | 'crashLoo
   readonly api?: WorkerReport['api'];
   readonly database?: WorkerReport['database'];
   readonly leasedOnce?: boolean;
+  readonly policy?: PolicyReport;
   readonly token?: SlotFacts['token'];
   readonly warnings?: SlotFacts['warnings'];
   readonly masterKeyId?: string;
@@ -50,7 +55,7 @@ export interface SlotStatus extends Pick<SlotRecord, 'state' | 'why' | 'crashLoo
 }
 
 export interface StatusParts {
-  readonly configuration: Pick<DriverConfiguration, 'node' | 'keyStore'>;
+  readonly configuration: Pick<DriverConfiguration, 'node' | 'keyStore' | 'authorisation' | 'operators'>;
   readonly version: string;
   readonly instance: string;
   readonly startedAt: Date;
@@ -73,6 +78,8 @@ export function statusOf(parts: StatusParts): NodeStatus {
     startedAt: parts.startedAt.toISOString(),
     configuredAt: parts.configuredAt.toISOString(),
     readiness,
+    authorisation: configuration.authorisation.mode,
+    ...operatorsOf(configuration),
     slots: slots.map(slotStatus),
     ...(certificate === undefined ? {} : { certificate }),
     cluster,
@@ -104,6 +111,10 @@ function slotStatus({ configuration, record }: SlotView): SlotStatus {
   };
 }
 
-function reported({ breaker, threads, held, api, database, leasedOnce }: WorkerReport): Partial<SlotStatus> {
-  return { breaker, threads, held, api, database, leasedOnce };
+function operatorsOf({ operators }: StatusParts['configuration']): Pick<NodeStatus, 'operators'> {
+  return operators === undefined ? {} : { operators: { threshold: operators.threshold, of: operators.keys.length } };
+}
+
+function reported({ breaker, threads, held, api, database, leasedOnce, policy }: WorkerReport): Partial<SlotStatus> {
+  return { breaker, threads, held, api, database, leasedOnce, ...(policy === undefined ? {} : { policy }) };
 }

@@ -1,10 +1,10 @@
-import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { createHash, createPublicKey } from 'node:crypto';
 import { z } from 'zod';
 import { CodedError } from '../errors.ts';
 import type { Operators } from '../orders/operators.ts';
 import type { OrderAbout, SignedOrder } from '../orders/order.ts';
 import { verifyApproval } from '../orders/verify-order.ts';
-import { credentialPem } from '../user-action/credential-key.ts';
+import { credentialPem, credentialVerifier } from '../user-action/credential-key.ts';
 
 /**
  * The credentials that a driver believes: which public key may authorise what, for which organisation. A list is a JSON
@@ -38,7 +38,8 @@ export type ListedCredential = CredentialList['credentials'][number];
 /** A credential ready to be checked against. */
 export interface PinnedCredential {
   readonly organisation: string;
-  readonly publicKey: KeyObject;
+  /** Whether it signed these bytes. */
+  readonly signed: (message: Buffer, signature: Buffer) => boolean;
   readonly operations: ReadonlySet<PinnedOperation>;
 }
 
@@ -97,7 +98,7 @@ export function approvedCredentials(
       nameOf(one.organisation, one.id),
       {
         organisation: one.organisation,
-        publicKey: createPublicKey(requirePublicKey(one)),
+        signed: credentialVerifier(createPublicKey(requirePublicKey(one))),
         operations: new Set(one.operations),
       },
     ]),

@@ -1,4 +1,5 @@
-import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { createPublicKey, hash, type KeyObject, verify } from 'node:crypto';
+import { libsecp256k1 as secp256k1 } from '../crypto/libsecp256k1.ts';
 import { CodedError } from '../errors.ts';
 
 /** The kinds of public keys that credentials may be, and how they sign: the API and the driver must not differ in that. */
@@ -36,6 +37,33 @@ export function credentialPem(pem: string): string {
  * with SHA-256, PKCS#1 v1.5 (RSA-PSS keys: PSS).
  */
 export function credentialSigned(key: KeyObject, message: Buffer, signature: Buffer): boolean {
+  return credentialVerifier(key)(message, signature);
+}
+
+/** The same for a key that checks many signatures. */
+export function credentialVerifier(key: KeyObject): (message: Buffer, signature: Buffer) => boolean {
+  if (key.asymmetricKeyDetails?.namedCurve === 'secp256k1') return secp256k1Verifier(key);
+  return (message, signature) => opensslVerifies(key, message, signature);
+}
+
+/** OpenSSL has no fast code for this curve: 0.24 ms a signature, libsecp256k1 a sixth of that. */
+function secp256k1Verifier(key: KeyObject): (message: Buffer, signature: Buffer) => boolean {
+  const { x = '', y = '' } = key.export({ format: 'jwk' });
+  const coordinate = (text: string): Buffer => Buffer.from(text, 'base64url');
+  const point = Buffer.concat([Buffer.of(4), coordinate(x), coordinate(y)]);
+  return (message, signature) => {
+    try {
+      // High-s too: the SDKs' signers write either, and libsecp256k1 takes only the low one.
+      const rs = secp256k1.signatureNormalize(secp256k1.signatureImport(signature));
+      return secp256k1.ecdsaVerify(rs, hash('sha256', message, 'buffer'), point);
+    } catch {
+      // What is no DER makes it throw.
+      return false;
+    }
+  };
+}
+
+function opensslVerifies(key: KeyObject, message: Buffer, signature: Buffer): boolean {
   const digest = key.asymmetricKeyType === 'ed25519' || key.asymmetricKeyType === 'ed448' ? null : 'sha256';
   try {
     return verify(digest, message, key, signature);

@@ -1,15 +1,14 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
-import { createRequire } from 'node:module';
+import { libsecp256k1 as secp256k1 } from '../../shared/crypto/libsecp256k1.ts';
 import type { Signature } from '../../shared/driver-protocol.ts';
 import type { KeyType } from '../../shared/keys.ts';
 import { uncompressedPoint } from './encoding.ts';
 import { p256DigestSignatureHolds } from './p256-digest.ts';
 
 /**
- * Verification in software, with native code, of what the HSM signed. secp256k1 by libsecp256k1; its native binding is
- * named here, because the package's own entry falls back to JavaScript without a word. P-256 and ed25519 by OpenSSL.
+ * Verification in software, with native code, of what the HSM signed: secp256k1 by libsecp256k1, P-256 and ed25519 by
+ * OpenSSL.
  */
-const secp256k1 = createRequire(import.meta.url)('secp256k1/bindings.js') as typeof import('secp256k1');
 
 /**
  * Whether a signature holds for a public key. For secp256k1 its recid must be right too, and s must be low.

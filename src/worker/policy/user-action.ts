@@ -2,7 +2,6 @@ import type { PinnedCredentials, PinnedOperation } from '../../shared/credential
 import type { Authorisation } from '../../shared/driver-protocol.ts';
 import { challengeCovers, challengeExpiry, challengeTtlMs } from '../../shared/user-action/challenge.ts';
 import { challengeOf } from '../../shared/user-action/client-data.ts';
-import { credentialSigned } from '../../shared/user-action/credential-key.ts';
 import { type Refusal, refusal } from './refusal.ts';
 
 /** What a user action is judged by. */
@@ -49,7 +48,7 @@ export function refuseSigner(
   const missing = operations.find((operation) => !pinned.operations.has(operation));
   if (missing !== undefined) return refusal('CREDENTIAL_NOT_PINNED', `${named}, for ${missing}`, true);
   const message = Buffer.from(clientData, 'base64url');
-  if (!credentialSigned(pinned.publicKey, message, Buffer.from(signature, 'base64url')))
+  if (!pinned.signed(message, Buffer.from(signature, 'base64url')))
     return refusal('AUTHORISATION_REFUSED', `the signature is not by ${named}`);
   return undefined;
 }
