@@ -61,6 +61,7 @@ t.test('a sound node has no problem, and every part of it was looked at', async 
       'process',
       'files',
       'state directory',
+      'operators and authorisations',
       'ceremony file',
       'client certificate',
       'database',

@@ -9,6 +9,7 @@ import type { driverConfiguration } from '../../src/shared/configuration/driver.
 import type { Authority } from './certificates.ts';
 import type { LocalDatabase } from './databases.ts';
 import { freePort } from './free-port.ts';
+import { openOperator } from './operator.ts';
 import type { Places } from './places.ts';
 import { type Program, runCommand } from './processes.ts';
 import type { Secrets } from './secrets.ts';
@@ -22,6 +23,8 @@ export interface Installation {
   readonly secrets: Secrets;
   /** Path of the PKCS#11 module. */
   readonly module: string;
+  /** What nodes do with requests that no pinned credential authorised. Absent: the API is believed. */
+  readonly enforced?: boolean;
   readonly adjust?: Adjustments;
   readonly program?: Program;
 }
@@ -134,7 +137,7 @@ export async function writeConfigurations(
   databases: { readonly api: LocalDatabase; readonly driver: LocalDatabase },
   ports: Ports,
 ): Promise<void> {
-  const { places, secrets, adjust = {} } = installation;
+  const { places, secrets, enforced = false, adjust = {} } = installation;
   const listener = { host: '127.0.0.1', ...(await authorities.application.issue('signing-api', 'server')) };
   const api: ApiFile = {
     kind: 'api',
@@ -170,6 +173,7 @@ export async function writeConfigurations(
       ceremonyFile: places.ceremonyFile,
       slots: [{ ...slotOf(installation, n), sessions: 2 }],
       operations: { port: ports.operations[n] ?? 0 },
+      ...(enforced ? { operators: openOperator(places).operators, authorisation: { mode: 'enforce' } } : {}),
     };
     writeYaml(join(places.node(n), 'config.yaml'), (await adjust.node?.(node, n)) ?? node);
   }

@@ -47,6 +47,7 @@ async function work(): Promise<void> {
     module,
     ports: options.directory === standardDirectory ? standardPorts : anyPorts,
     durable: true,
+    enforced: true,
     say: (line) => say(`  ${line}`),
     releasers,
   });

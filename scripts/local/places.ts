@@ -13,6 +13,8 @@ export interface Places {
   readonly logs: string;
   readonly ceremony: string;
   readonly ceremonyFile: string;
+  /** Key of the operator, lists and orders. */
+  readonly operator: string;
   readonly apiConfig: string;
   readonly client: string;
   readonly samples: string;
@@ -34,6 +36,7 @@ export function placesBelow(directory: string): Places {
     logs: join(root, 'logs'),
     ceremony: join(root, 'ceremony/config.yaml'),
     ceremonyFile: join(root, 'ceremony/protocol.json'),
+    operator: join(root, 'operator'),
     apiConfig: join(root, 'api/config.yaml'),
     client: join(root, 'client.json'),
     samples: join(root, 'samples.json'),

@@ -9,12 +9,14 @@ import {
   type Adjustments,
   choosePorts,
   holdCeremony,
+  keyStore,
   nodeNumbers,
   openTokens,
   type Ports,
   type WantedPorts,
   writeConfigurations,
 } from './installation.ts';
+import { pinCredentials } from './operator.ts';
 import { type Places, placesBelow } from './places.ts';
 import {
   type LocalProcess,
@@ -50,6 +52,8 @@ export interface SystemOptions {
   readonly ports: WantedPorts;
   /** False: the database may be lost with the machine. */
   readonly durable: boolean;
+  /** Nodes carry out only what a pinned credential authorised; every credential of the API is pinned. */
+  readonly enforced?: boolean;
   readonly adjust?: Adjustments;
   /** Default: from the sources. */
   readonly program?: Program;
@@ -60,7 +64,7 @@ export interface SystemOptions {
 
 /** Starts everything, what is missing is made first. Returns when both nodes have a slot that is ready. */
 export async function startSystem(options: SystemOptions): Promise<LocalSystem> {
-  const { say, releasers, program } = options;
+  const { say, releasers, program, enforced = false } = options;
   const places = placesBelow(options.directory);
   mkdirSync(places.root, { recursive: true });
   const secrets = openSecrets(places.secrets);
@@ -68,6 +72,7 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
     places,
     secrets,
     module: options.module,
+    enforced,
     ...(options.adjust && { adjust: options.adjust }),
     ...(program && { program }),
   };
@@ -120,11 +125,20 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
   const driverUrl = `https://127.0.0.1:${ports.driver}`;
   say(`Signing API        ${baseUrl} (applications), ${driverUrl} (drivers), ${places.shown(places.apiConfig)}`);
 
+  const client = await openClient(places, baseUrl, authorities.application.certificateFile);
+  if (enforced) {
+    const version = await pinCredentials({ places, databases, keyStore, nodeConfig: nodeConfig(1), program });
+    say(`Authorisations     checked by the drivers; list of credentials ${version}, ${places.shown(places.operator)}`);
+  }
   const nodes = nodeNumbers.map((n) => startNode(n));
+<<<<<<< HEAD
   const [client] = await Promise.all([
     openClient(places, baseUrl, authorities.application.certificateFile, program),
     ...nodes.map((node) => node.line('slot ready')),
   ]);
+=======
+  await Promise.all(nodes.map((node) => node.line('slot ready')));
+>>>>>>> 6d0ef1f (Run npm start with authorisations enforced by the drivers)
   for (const n of nodeNumbers) {
     const operations = `http://127.0.0.1:${ports.operations[n]}/status`;
     say(`Driver node-${n}      hsm-${n}, ${operations}, ${places.shown(nodeConfig(n))}`);
