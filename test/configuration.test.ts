@@ -58,6 +58,20 @@ t.test('every problem is reported at once, each with its path in the file', asyn
   t.throws(load, { message: /has 4 problems/ });
 });
 
+t.test('authorisations are checked against what operators approve, so there must be operators', async (t) => {
+  const load = (more: object): unknown => loadConfiguration(file({ ...good, ...more }), driverConfiguration);
+  const operators = { threshold: 1, keys: [{ name: 'alice', publicKeyFile: 'alice.pem' }] };
+  for (const mode of ['report', 'enforce']) {
+    t.throws(() => load({ authorisation: { mode } }), { message: /operators: lists of credentials need operators/ });
+    t.match(load({ authorisation: { mode }, operators }), { authorisation: { mode, maxAgeMs: 900_000 } });
+  }
+  t.throws(() => load({ operators: { ...operators, threshold: 2 } }), { message: /operators: threshold is larger/ });
+  t.throws(() => load({ operators: { threshold: 1, keys: [...operators.keys, ...operators.keys] } }), {
+    message: /names must differ/,
+  });
+  t.throws(() => load({ allowedKinds: ['Dance'] }), { message: /allowedKinds\[0\]/ });
+});
+
 t.test('two slots with one name, broken YAML and a missing file are told by name', async (t) => {
   const twice = { ...good, slots: [good.slots[0], good.slots[0]] };
   t.throws(() => loadConfiguration(file(twice), driverConfiguration), { message: /slots: slot names must differ/ });

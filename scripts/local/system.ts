@@ -125,20 +125,13 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
   const driverUrl = `https://127.0.0.1:${ports.driver}`;
   say(`Signing API        ${baseUrl} (applications), ${driverUrl} (drivers), ${places.shown(places.apiConfig)}`);
 
-  const client = await openClient(places, baseUrl, authorities.application.certificateFile);
+  const client = await openClient(places, baseUrl, authorities.application.certificateFile, program);
   if (enforced) {
     const version = await pinCredentials({ places, databases, keyStore, nodeConfig: nodeConfig(1), program });
     say(`Authorisations     checked by the drivers; list of credentials ${version}, ${places.shown(places.operator)}`);
   }
   const nodes = nodeNumbers.map((n) => startNode(n));
-<<<<<<< HEAD
-  const [client] = await Promise.all([
-    openClient(places, baseUrl, authorities.application.certificateFile, program),
-    ...nodes.map((node) => node.line('slot ready')),
-  ]);
-=======
   await Promise.all(nodes.map((node) => node.line('slot ready')));
->>>>>>> 6d0ef1f (Run npm start with authorisations enforced by the drivers)
   for (const n of nodeNumbers) {
     const operations = `http://127.0.0.1:${ports.operations[n]}/status`;
     say(`Driver node-${n}      hsm-${n}, ${operations}, ${places.shown(nodeConfig(n))}`);

@@ -7,8 +7,15 @@ export function policyLines({ authorisation, operators, slots }: NodeStatus): st
   return [
     operatorsLine(operators),
     ...authorisationLines(authorisation, reports),
+    ...clockLines(reports),
     ...[...frozen.values()].map(({ id, scope, subject }) => `! frozen: ${scope} ${subject} (freeze ${id})`),
   ];
+}
+
+/** Where authorisations are enforced, such a node takes no work. */
+function clockLines(reports: readonly NonNullable<NodeStatus['slots'][number]['policy']>[]): string[] {
+  const ahead = reports.map(({ clockAheadMs }) => clockAheadMs).find((ms) => Math.abs(ms) > 60_000);
+  return ahead === undefined ? [] : [`! this node’s clock is ${Math.round(ahead / 1_000)} s ahead of its database’s`];
 }
 
 function operatorsLine(operators: NodeStatus['operators']): string {

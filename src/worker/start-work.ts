@@ -176,7 +176,7 @@ export function startWork(parts: WorkParts): Working {
 
   const poller = createPoller({
     lease,
-    room: () => (state.now === 'ready' && database.answers ? work.room() : 0),
+    room: () => (state.now === 'ready' && database.answers && admission.mayTake ? work.room() : 0),
     holding: () => holdings.ids(),
     take,
     onEnded: fail,

@@ -21,7 +21,14 @@ export interface SystemUser extends Cleanup {
 }
 
 /** What `npm start` runs, in a directory of the test's own, with an SDK client; gone at the test's end. */
-export async function openSystem(t: SystemUser, adjust: Adjustments = {}, program?: Program): Promise<TestSystem> {
+export async function openSystem(
+  t: SystemUser,
+  adjust: Adjustments = {},
+  program?: Program,
+  {
+    enforced = false,
+  }: { /** As `npm start` has it: drivers check authorisations. */ readonly enforced?: boolean } = {},
+): Promise<TestSystem> {
   const directory = mkdtempSync(join(tmpdir(), 'hsm-signing-system-'));
   const releasers = createReleasers((what, error) => t.fail(`${what} did not stop: ${(error as Error).message}`));
   t.teardown(async () => {
@@ -37,6 +44,7 @@ export async function openSystem(t: SystemUser, adjust: Adjustments = {}, progra
     module,
     ports,
     durable: false,
+    enforced,
     adjust,
     ...(program && { program }),
     say: () => {},

@@ -103,5 +103,9 @@ export const driverConfiguration = z
   .refine(({ api, rotation }) => (api === undefined) !== (rotation === undefined), {
     path: ['api'],
     message: 'a node has either api, or rotation where it is a rotation node',
+  })
+  .refine(({ authorisation, operators }) => authorisation.mode === 'off' || operators !== undefined, {
+    path: ['operators'],
+    message: 'lists of credentials need operators: they are who approves them',
   });
 export type DriverConfiguration = z.infer<typeof driverConfiguration>;

@@ -35,8 +35,8 @@ export function errorOutcome(code: ErrorCode, message: string, retryable: boolea
 }
 
 /** A request that the key store's policy keeps from the HSM. */
-export function refused({ code, detail, retryable }: Refusal): Step<never> {
-  return ended(errorOutcome(code, detail, retryable));
+export function refused({ refused: code, detail }: Refusal): Step<never> {
+  return ended(errorOutcome(code, detail, false));
 }
 
 /** What a key that cannot be used means for the request that needs it. */

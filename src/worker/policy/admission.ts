@@ -24,6 +24,8 @@ export interface AdmissionRules {
 export interface Admission {
   /** What is decided by, from now on. @throws DatabaseLost */
   current(): Promise<AdmissionDecisions>;
+  /** False while this node must not take work: it could only refuse it. */
+  readonly mayTake: boolean;
   /** For `status`. */
   report(): PolicyReport;
 }
@@ -44,7 +46,7 @@ export interface AdmissionParts {
   readonly log: Log;
 }
 
-/** A clock that differs from the database's by more than this jumped: no authorisation's age can be told. */
+/** A clock that differs from the database's by more than this has jumped: no authorisation's age can be told. */
 const longestClockDifferenceMs = 60_000;
 /** So many wallets are remembered; one that was forgotten is checked again. */
 const mostWallets = 20_000;
@@ -61,7 +63,7 @@ export function createAdmission({ keyStore, rules, state, count, log }: Admissio
     count('authorisations_refused');
     if (mode === 'enforce') return refused;
     const { id: requestId, keyId, organisation } = request;
-    quiet.warn({ code: refused.code, cause: refused.detail, requestId, keyId, organisation }, 'would be refused');
+    quiet.warn({ code: refused.refused, cause: refused.detail, requestId, keyId, organisation }, 'would be refused');
     return undefined;
   }
 
@@ -93,6 +95,9 @@ export function createAdmission({ keyStore, rules, state, count, log }: Admissio
 
   return {
     current: async () => decisions(await state.current()),
+    get mayTake() {
+      return mode !== 'enforce' || !isClockDoubtful(state.known);
+    },
     report() {
       const { credentials, frozen, clockAheadMs } = state.known;
       return {
@@ -115,8 +120,12 @@ function refuseFrozen({ frozen }: Policy, request: LeasedRequest, keyStore: stri
   return freeze && refusal('FROZEN', `${freeze.scope} ${freeze.subject}, freeze ${freeze.id}`);
 }
 
-function refuseClock({ clockAheadMs }: Policy): Refusal | undefined {
-  if (Math.abs(clockAheadMs) <= longestClockDifferenceMs) return undefined;
-  const seconds = Math.round(clockAheadMs / 1_000);
-  return refusal('AUTHORISATION_EXPIRED', `this node’s clock is ${seconds} s ahead of its database’s`, true);
+function refuseClock(policy: Policy): Refusal | undefined {
+  if (!isClockDoubtful(policy)) return undefined;
+  const seconds = Math.round(policy.clockAheadMs / 1_000);
+  return refusal('AUTHORISATION_EXPIRED', `this node’s clock is ${seconds} s ahead of its database’s`);
+}
+
+function isClockDoubtful({ clockAheadMs }: Policy): boolean {
+  return Math.abs(clockAheadMs) > longestClockDifferenceMs;
 }

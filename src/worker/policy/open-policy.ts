@@ -1,5 +1,4 @@
 import type { DriverConfiguration } from '../../shared/configuration/driver.ts';
-import { CodedError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { readOperators } from '../../shared/orders/operators.ts';
 import type { DriverDatabase } from '../database.ts';
@@ -25,8 +24,6 @@ export function openPolicy(
 ): OpenPolicy {
   const { keyStore, authorisation, allowedKinds, stateDirectory } = configuration;
   const operators = configuration.operators && readOperators(configuration.operators);
-  if (authorisation.mode !== 'off' && operators === undefined)
-    throw new CodedError('CONFIG_INVALID', 'authorisation: lists of credentials need the section operators');
   return {
     rules: { ...authorisation, kinds: allowedKinds && new Set(allowedKinds) },
     state: startPolicyState({ keyStore, operators, database, local: openLocalPolicy(stateDirectory, slot), log }),

@@ -1,18 +1,16 @@
 import type { ErrorCode } from '../../shared/errors.ts';
 
-/** Why a request is not carried out, although the HSM could. */
+/** Why a request is not carried out, although the HSM could. Final: another node would decide the same. */
 export interface Refusal {
-  readonly code: ErrorCode;
+  readonly refused: ErrorCode;
   readonly detail: string;
-  /** Another node may decide otherwise: its clock is right, or it knows a newer list. */
-  readonly retryable: boolean;
 }
 
-export function refusal(code: ErrorCode, detail: string, retryable = false): Refusal {
-  return { code, detail, retryable };
+export function refusal(code: ErrorCode, detail: string): Refusal {
+  return { refused: code, detail };
 }
 
 /** For unions of an answer and a refusal. */
 export function isRefusal(value: object): value is Refusal {
-  return 'retryable' in value;
+  return 'refused' in value;
 }

@@ -28,9 +28,9 @@ export function refuseAge(challenge: string, { maxAgeMs, nowMs }: AuthorityRules
   const madeAt = (challengeExpiry(challenge) ?? 0) - challengeTtlMs;
   const age = nowMs - madeAt;
   const clock = `this node’s clock says ${new Date(nowMs).toISOString()}`;
-  if (age > maxAgeMs) return refusal('AUTHORISATION_EXPIRED', `it is ${seconds(age)} s old; ${clock}`, true);
+  if (age > maxAgeMs) return refusal('AUTHORISATION_EXPIRED', `it is ${seconds(age)} s old; ${clock}`);
   if (age < -clockToleranceMs)
-    return refusal('AUTHORISATION_EXPIRED', `it was made ${seconds(-age)} s from now; ${clock}`, true);
+    return refusal('AUTHORISATION_EXPIRED', `it was made ${seconds(-age)} s from now; ${clock}`);
   return undefined;
 }
 
@@ -43,10 +43,9 @@ export function refuseSigner(
 ): Refusal | undefined {
   const named = `credential ${credentialId} of ${organisation}`;
   const pinned = credentials?.find(organisation, credentialId);
-  // A node that has not seen the newest list yet is not the last word.
-  if (pinned === undefined) return refusal('CREDENTIAL_NOT_PINNED', named, true);
+  if (pinned === undefined) return refusal('CREDENTIAL_NOT_PINNED', named);
   const missing = operations.find((operation) => !pinned.operations.has(operation));
-  if (missing !== undefined) return refusal('CREDENTIAL_NOT_PINNED', `${named}, for ${missing}`, true);
+  if (missing !== undefined) return refusal('CREDENTIAL_NOT_PINNED', `${named}, for ${missing}`);
   const message = Buffer.from(clientData, 'base64url');
   if (!pinned.signed(message, Buffer.from(signature, 'base64url')))
     return refusal('AUTHORISATION_REFUSED', `the signature is not by ${named}`);
