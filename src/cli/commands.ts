@@ -41,6 +41,7 @@ export const commands: Readonly<Record<string, () => Promise<{ command: Command 
   'rotate status': () => import('./rotate-status.ts'),
   'rotate pause': () => import('./rotate-pause.ts'),
   'rotate resume': () => import('./rotate-resume.ts'),
+  'rotate destroy-old': () => import('./rotate-destroy-old.ts'),
   'rotate abort': () => import('./rotate-abort.ts'),
   'pin clear': () => import('./pin.ts'),
   guard: () => import('./guard.ts'),

@@ -1,20 +1,20 @@
 import { readNodes } from '../primary/cluster/nodes.ts';
 import { startProblems } from '../primary/rotation/start-problems.ts';
 import type { DriverConfiguration } from '../shared/configuration/driver.ts';
-import { inTransaction } from '../shared/database/transaction.ts';
 import { CodedError } from '../shared/errors.ts';
 import { integrityKeysOf, masterKeysOf, readKeyRing } from '../shared/key-ring.ts';
-import { requireOrder } from '../shared/orders/require-order.ts';
-import { recordOrder } from '../shared/orders/used-orders.ts';
+import { rotationEvent } from '../shared/rotation/rotation-event.ts';
 import {
   insertRotation,
   openRotation,
   rotationSubject,
   type WantedRotation,
 } from '../shared/rotation/rotation-rows.ts';
+import { carryOut } from './carry-out.ts';
 import type { Command } from './command.ts';
 import { withDriverDatabase } from './driver-database.ts';
 import { orderOption } from './order-option.ts';
+import { askForRotation } from './rotation-job.ts';
 import { rotationText } from './rotation-text.ts';
 
 /** `hsm-driver rotate start`: from an older key of the configuration to the current one. */
@@ -49,17 +49,19 @@ export const command: Command = {
         process.stdout.write(`${rotationSubject(wanted)} may start; nothing was changed, add --yes to start it\n`);
         return;
       }
-      const order = requireOrder(
+      const errand = {
         configuration,
-        { kind: 'rotation', subject: `start ${rotationSubject(wanted)}` },
-        text.get('order'),
-      );
-      const started = await inTransaction(pool, async (client) => {
-        if (order !== undefined) await recordOrder(client, order, { node: configuration.node });
+        command: 'rotate start',
+        about: { kind: 'rotation', subject: `start ${rotationSubject(wanted)}` },
+        orderFile: text.get('order'),
+        events: [rotationEvent(wanted, 'started')],
+      } as const;
+      const started = await carryOut(pool, errand, async (client, order) => {
         const inserted = await insertRotation(client, { ...wanted, signedOrder: order ?? null });
         if (inserted !== undefined) return inserted;
         throw new CodedError('ROTATION_REFUSED', 'another one was started at the same moment');
       });
+      await askForRotation(pool, wanted.kind);
       process.stdout.write(`started: ${rotationText(started)}\n`);
     }),
 };

@@ -1,11 +1,11 @@
-import { inTransaction } from '../shared/database/transaction.ts';
 import { CodedError } from '../shared/errors.ts';
-import { requireOrder } from '../shared/orders/require-order.ts';
-import { recordOrder } from '../shared/orders/used-orders.ts';
+import { rotationEvent } from '../shared/rotation/rotation-event.ts';
 import { openRotation, type RotationStep, rotationSubject, stepRotation } from '../shared/rotation/rotation-rows.ts';
+import { carryOut } from './carry-out.ts';
 import type { Command } from './command.ts';
 import { withDriverDatabase } from './driver-database.ts';
 import { orderOption } from './order-option.ts';
+import { askForRotation } from './rotation-job.ts';
 
 /**
  * A command that takes the open rotation one step further. To stop one (pause, abort) needs nobody’s leave: rows stay as
@@ -22,14 +22,21 @@ export function stepCommand(step: Exclude<RotationStep, 'destroyed'>, summary: s
       withDriverDatabase(config, `rotate ${step}`, async (pool, configuration) => {
         const rotation = await openRotation(pool);
         if (rotation === undefined) throw new CodedError('ROTATION_REFUSED', 'no rotation is running or paused');
-        const about = { kind: 'rotation', subject: `${step} ${rotationSubject(rotation)}` } as const;
-        const order = ordered ? requireOrder(configuration, about, text.get('order')) : undefined;
-        await inTransaction(pool, async (client) => {
-          if (order !== undefined) await recordOrder(client, order, { node: configuration.node });
+        const subject = `${step} ${rotationSubject(rotation)}`;
+        const errand = {
+          configuration,
+          command: `rotate ${step}`,
+          ...(ordered ? { about: { kind: 'rotation' as const, subject }, orderFile: text.get('order') } : {}),
+          events: [rotationEvent(rotation, words[step])],
+        };
+        await carryOut(pool, errand, async (client) => {
           if (await stepRotation(client, rotation.id, step)) return;
           throw new CodedError('ROTATION_REFUSED', `it is ${rotation.state}`);
         });
+        if (step === 'resume') await askForRotation(pool, rotation.kind);
         process.stdout.write(`${rotationSubject(rotation)}: ${done}\n`);
       }),
   };
 }
+
+const words = { pause: 'paused', resume: 'resumed', abort: 'aborted' } as const;

@@ -63,7 +63,7 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
 
   const hsm = createHsmDesk({ readySlots, askHsm: (slot, work) => supervisor.askHsm(slot, work) });
   const maintenanceOf = (configuration: DriverConfiguration): Maintenance =>
-    createMaintenance({ configuration, hsm, jobs: createJobs(), log });
+    createMaintenance({ configuration, hsm, jobs: createJobs(() => inForce), log });
   maintenance = maintenanceOf(first);
   supervisor.onState(() => maintenance.slotsChanged());
 

@@ -73,7 +73,16 @@ const ceremonyToken = z.strictObject({
 export type CeremonyToken = z.infer<typeof ceremonyToken>;
 
 const ceremonyStep = z.strictObject({
-  step: z.enum(['create', 'adopt', 'next-master-key', 'next-integrity-key', 'add-token', 'check', 'go-live']),
+  step: z.enum([
+    'create',
+    'adopt',
+    'next-master-key',
+    'next-integrity-key',
+    'add-token',
+    'check',
+    'go-live',
+    'destroy',
+  ]),
   at: z.iso.datetime(),
   /** False: a rehearsal or a script; nobody was asked, nobody compared. */
   attended: z.boolean(),

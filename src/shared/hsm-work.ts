@@ -6,6 +6,10 @@
 export interface HsmWorkKinds {
   /** Opens the stored keys of these ids, as signing would. */
   'check-keys': { readonly ask: { readonly keyIds: readonly string[] }; readonly value: readonly CheckedKey[] };
+  /** On a rotation slot: the rows of these keys as they are under another master key. Nothing is stored. */
+  'rewrap-keys': { readonly ask: KeysToMove; readonly value: readonly MovedKey[] };
+  /** The same for another integrity key, on any signing slot. */
+  'retag-keys': { readonly ask: KeysToMove; readonly value: readonly MovedKey[] };
 }
 export type HsmWorkKind = keyof HsmWorkKinds;
 
@@ -29,6 +33,29 @@ export interface HsmWorkRefusal {
   readonly why: 'not-ready' | 'busy' | 'gone' | 'unknown' | 'failed';
   readonly problem?: string;
 }
+
+export interface KeysToMove {
+  readonly keyIds: readonly string[];
+  /** Rows under another key are passed over. */
+  readonly fromId: string;
+  /** Must be the slot’s current key: the rotation will say that the rows are wrapped or tagged by it. */
+  readonly toId: string;
+}
+
+/** Bytes are base64. */
+export type MovedKey = { readonly keyId: string } & (
+  | {
+      readonly verdict: 'moved';
+      /** Of the row as it was read: it says all of it. */
+      readonly oldTag: string;
+      readonly blob: string;
+      readonly wrapAlgorithm: string;
+      readonly wrapMechanism: number;
+      readonly tag: string;
+    }
+  /** `unusable`: it does not open, or was changed, on an HSM that is healthy. `unchecked`: the HSM could not say. */
+  | { readonly verdict: 'unusable' | 'unchecked'; readonly problem: string }
+);
 
 export interface CheckedKey {
   readonly keyId: string;

@@ -4,7 +4,7 @@ import type { Releasers } from '../shared/releasers.ts';
 import type { DriverDatabase } from './database.ts';
 import { createDeviceJudge } from './device-judge.ts';
 import type { Hsm } from './hsm/session-threads.ts';
-import { answeringCalls } from './jobs/hsm-calls.ts';
+import { answeringCalls, answeringMoves } from './jobs/hsm-calls.ts';
 import { startKeepAlive } from './keep-alive.ts';
 import { createHsmMaintenance } from './maintenance/hsm-maintenance.ts';
 import { createPace } from './maintenance/pace.ts';
@@ -61,7 +61,15 @@ export function serveRotation(parts: RotationParts): Working {
     device.stop();
   });
   releasers.add('waiting for the database', () => database.stop());
-  const maintenance = createHsmMaintenance({ hsm, database, device, state, pace: createPace(() => false), log });
+  const maintenance = createHsmMaintenance({
+    hsm,
+    moving: answeringMoves(parts.hsm),
+    database,
+    device,
+    state,
+    pace: createPace(() => false),
+    log,
+  });
   releasers.add('maintenance', () => maintenance.stop());
   state.to('ready');
   return {

@@ -15,7 +15,7 @@ import { createEasing } from './easing.ts';
 import { Holdings } from './holdings.ts';
 import type { Hsm } from './hsm/session-threads.ts';
 import { createGenerateKeyJob } from './jobs/generate-key.ts';
-import { answeringCalls } from './jobs/hsm-calls.ts';
+import { answeringCalls, answeringMoves } from './jobs/hsm-calls.ts';
 import { errorOutcome } from './jobs/job.ts';
 import { createSignJob } from './jobs/sign.ts';
 import { createJournal, type JournalWriter } from './journal.ts';
@@ -35,7 +35,10 @@ export interface WorkParts {
   readonly keyStore: string;
   readonly writer: JournalWriter;
   readonly threads: number;
-  readonly hsm: Pick<Hsm, 'capabilities' | 'generateKeys' | 'sign' | 'checkTags' | 'signHead' | 'probe'>;
+  readonly hsm: Pick<
+    Hsm,
+    'capabilities' | 'generateKeys' | 'sign' | 'checkTags' | 'signHead' | 'probe' | 'rewrap' | 'retag'
+  >;
   readonly api: ApiClient;
   readonly database: DriverDatabase;
   readonly audit: AuditChain;
@@ -208,6 +211,7 @@ export function startWork(parts: WorkParts): Working {
   const maintenance = createHsmMaintenance({
     // Not observed: the times of requests are what operators look at.
     hsm: answeringCalls(parts.hsm, () => {}),
+    moving: answeringMoves(parts.hsm),
     database,
     device,
     state,

@@ -30,7 +30,7 @@ export function maintenanceNode(t: Pick<Test, 'teardown'>, options: MaintenanceN
   const maintenance = createMaintenance({
     configuration: { node, database, maintenance: { pollSeconds } },
     hsm,
-    jobs: { ...createJobs(), ...jobs },
+    jobs: { ...createJobs(noRotation), ...jobs },
     log: createLog('debug', { node }, { write: (line) => void lines.push(JSON.parse(line)) }),
     ...(clock === undefined ? {} : { clock }),
   });
@@ -43,9 +43,12 @@ export const noHsm: HsmDesk = createHsmDesk({
   askHsm: async () => ({ done: false, why: 'not-ready' }),
 });
 
+/** Rotations have tests of their own. */
+const noRotation = () => ({ keyStore: 'store', node: '', ceremonyFile: '', furtherCeremonyFiles: [] });
+
 /** All queues do this. */
 export function everyJob(job: Job): Jobs {
-  const names = Object.keys(createJobs()) as QueueName[];
+  const names = Object.keys(createJobs(noRotation)) as QueueName[];
   return Object.fromEntries(names.map((name) => [name, job])) as unknown as Jobs;
 }
 

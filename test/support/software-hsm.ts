@@ -71,6 +71,9 @@ export function createSoftwareHsm(keyStore = 'test') {
       const signature = p256.sign(headDigest({ keyStore, ...head }), attestationSecret, { prehash: false });
       return { ok: true, value: Buffer.from(signature).toString('base64url') };
     },
+    /** It has one key of each kind. */
+    rewrap: async (rows: readonly WrappedKey[]) => rows.map(() => failure('healthy', 'KEY_NOT_ON_SLOT')),
+    retag: async (rows: readonly WrappedKey[]) => rows.map(() => failure('healthy', 'KEY_NOT_ON_SLOT')),
     async probe(): Promise<HsmResult<undefined>> {
       hsm.probes += 1;
       return hsm.probeResult;

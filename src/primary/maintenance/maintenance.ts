@@ -5,6 +5,7 @@ import { createPool } from '../../shared/database/pool.ts';
 import type { Log } from '../../shared/log.ts';
 import { openBoss } from '../../shared/maintenance/boss.ts';
 import { maintenanceQueue, type QueueName, queueNames } from '../../shared/maintenance/queues.ts';
+import { queuesAtWorkOn } from '../../shared/maintenance/reports.ts';
 import type { HsmDesk } from './hsm-desk.ts';
 import type { Jobs } from './job.ts';
 import { createReportsView, type MaintenanceView } from './reports-view.ts';
@@ -94,10 +95,21 @@ export function createMaintenance({ configuration, hsm, jobs, log, clock }: Main
     settling = settling.then(settle).catch((error) => log.warn({ cause: (error as Error).message }, 'maintenance'));
   }
 
+  /** What an earlier process of this node had at work: it is tried again now, and not once it was missed. */
+  async function giveUpOwn(): Promise<void> {
+    for (const queue of await queuesAtWorkOn(pool, node)) {
+      const left = (await boss.findJobs(queue)).find(({ state }) => state === 'active');
+      if (left === undefined) continue;
+      const { id, retryCount } = left;
+      await boss.fail(queue, { id, retryCount }, { message: 'its node was started again' });
+    }
+  }
+
   async function begin(): Promise<void> {
     try {
       // A database that is away, or not migrated yet, is waited for.
       await boss.start({ attempts: Number.MAX_SAFE_INTEGER });
+      await giveUpOwn();
       running = true;
       view.start();
       slotsChanged();

@@ -53,11 +53,11 @@ async function versionOf(boss: PgBoss): Promise<number | null> {
 }
 
 async function makeQueue(boss: PgBoss, name: QueueName): Promise<void> {
-  const { cron, limitSeconds, retries } = maintenanceQueue(name);
+  const { cron, limitSeconds, retries, retryDelaySeconds = 5 } = maintenanceQueue(name);
   const options = {
     expireInSeconds: limitSeconds,
     retryLimit: retries,
-    retryDelay: 5,
+    retryDelay: retryDelaySeconds,
     heartbeatSeconds,
     deleteAfterSeconds: keepSeconds,
   };
@@ -84,6 +84,9 @@ async function indexesBuilt(boss: PgBoss): Promise<void> {
   }
 }
 
+/** By which primaries claim a pass over the queues; the version itself is the owner’s. */
+const passColumns = 'cron_on, flow_on, monitor_backoff_on';
+
 /** Rows only. */
 async function grant(pool: pg.Pool, runtimeRole: string): Promise<void> {
   const { rows } = await pool.query<{ role: string }>('select quote_ident($1) as role', [runtimeRole]);
@@ -91,5 +94,6 @@ async function grant(pool: pg.Pool, runtimeRole: string): Promise<void> {
   await pool.query(`grant usage on schema ${bossSchema} to ${role};
     grant select, insert, update, delete on all tables in schema ${bossSchema} to ${role};
     grant usage on all sequences in schema ${bossSchema} to ${role};
-    revoke insert, update, delete on ${bossSchema}.version, ${bossSchema}.schedule from ${role}`);
+    revoke insert, update, delete on ${bossSchema}.version, ${bossSchema}.schedule from ${role};
+    grant update (${passColumns}) on ${bossSchema}.version to ${role}`);
 }

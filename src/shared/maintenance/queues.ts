@@ -11,6 +11,8 @@ export interface MaintenanceQueue {
   readonly limitSeconds: number;
   /** How often a run that failed, or whose node died, is tried again before the job counts as failed. */
   readonly retries: number;
+  /** Until it is tried again; default 5. */
+  readonly retryDelaySeconds?: number;
   /** Only nodes with a ready slot take it. */
   readonly needs: 'nothing' | 'signing slot' | 'rotation slot';
 }
@@ -22,6 +24,20 @@ export const maintenanceQueues = {
     limitSeconds: 60,
     retries: 2,
     needs: 'nothing',
+  },
+  'master-key-rotation': {
+    summary: 're-wraps stored keys by the new master key; asked for by rotate start and resume',
+    limitSeconds: 12 * 3_600,
+    retries: 10_000,
+    retryDelaySeconds: 1,
+    needs: 'rotation slot',
+  },
+  'integrity-key-rotation': {
+    summary: 're-tags stored keys by the new integrity key; asked for by rotate start and resume',
+    limitSeconds: 12 * 3_600,
+    retries: 10_000,
+    retryDelaySeconds: 1,
+    needs: 'signing slot',
   },
 } as const satisfies Record<string, MaintenanceQueue>;
 

@@ -72,6 +72,15 @@ export async function reportFailure(pool: pg.Pool, attempt: Attempt, problem: st
   );
 }
 
+/** The queues that this node was at work on, as far as it said. */
+export async function queuesAtWorkOn(pool: pg.Pool, node: string): Promise<string[]> {
+  const { rows } = await pool.query<{ queue: string }>(
+    "select queue from job_report where state = 'running' and node = $1",
+    [node],
+  );
+  return rows.map((row) => row.queue);
+}
+
 export async function readReports(pool: pg.Pool): Promise<JobReport[]> {
   const { rows } = await pool.query<JobReport & pg.QueryResultRow>(
     `select queue, state, node, ${iso('started_at')} as "startedAt", ${iso('ended_at')} as "endedAt",

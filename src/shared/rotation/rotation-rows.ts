@@ -148,3 +148,9 @@ export async function countToMove(
   );
   return rows[0]?.n ?? 0;
 }
+
+/** What the rotation had replaced, once its old key is destroyed. @returns how many rows were forgotten */
+export async function forgetReplacedBlobs(database: Queryable, id: string): Promise<number> {
+  const { rows } = await database.query<{ n: number }>('select forget_replaced_blobs($1)::float8 as n', [id]);
+  return rows[0]?.n ?? 0;
+}

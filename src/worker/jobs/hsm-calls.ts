@@ -9,6 +9,20 @@ export interface HsmCalls {
   checkTags(keys: readonly WrappedKey[]): Promise<readonly HsmResult<boolean>[]>;
 }
 
+/** What a rotation asks of it. */
+export interface MovingCalls {
+  rewrap(rows: readonly WrappedKey[]): Promise<readonly HsmResult<WrappedKey>[]>;
+  retag(rows: readonly WrappedKey[]): Promise<readonly HsmResult<WrappedKey>[]>;
+}
+
+/** As `answeringCalls`. */
+export function answeringMoves(hsm: MovingCalls): MovingCalls {
+  return {
+    rewrap: (rows) => hsm.rewrap(rows).catch((error) => rows.map(() => lost(error))),
+    retag: (rows) => hsm.retag(rows).catch((error) => rows.map(() => lost(error))),
+  };
+}
+
 /**
  * A call that is rejected as a whole (a session thread ended) is a lost device for each of its items. How long the HSM
  * layer took, its queue included, is observed for each request.

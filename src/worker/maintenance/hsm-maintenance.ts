@@ -2,6 +2,7 @@ import type { HsmWork, HsmWorkAnswer, HsmWorkValue } from '../../shared/hsm-work
 import { DatabaseLost } from '../database.ts';
 import type { Bench } from './bench.ts';
 import { checkKeys } from './check-keys.ts';
+import { retagKeys, rewrapKeys } from './move-keys.ts';
 
 /** The slot's maintenance: one batch at a time, refused while the slot is not ready. */
 export interface HsmMaintenance {
@@ -53,7 +54,11 @@ async function doWork(
   switch (work.kind) {
     case 'check-keys':
       return await checkKeys(bench, work.keyIds, signal);
+    case 'rewrap-keys':
+      return await rewrapKeys(bench, work, signal);
+    case 'retag-keys':
+      return await retagKeys(bench, work, signal);
     default:
-      return work.kind satisfies never;
+      return work satisfies never;
   }
 }

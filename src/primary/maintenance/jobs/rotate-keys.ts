@@ -1,0 +1,213 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import type { Opened } from '../../../shared/audit/event.ts';
+import { openAuditLog } from '../../../shared/audit/open-log.ts';
+import { inTransaction } from '../../../shared/database/transaction.ts';
+import type { MovedKey } from '../../../shared/hsm-work.ts';
+import { type Attempt, writeUnder } from '../../../shared/maintenance/attempt.ts';
+import type { JobSaid } from '../../../shared/maintenance/reports.ts';
+import { rotationEvent } from '../../../shared/rotation/rotation-event.ts';
+import {
+  countToMove,
+  keysToMove,
+  openRotation,
+  type Rotation,
+  type RotationKind,
+  type RotationProof,
+  rotationSubject,
+} from '../../../shared/rotation/rotation-rows.ts';
+import type { Job, JobRun } from '../job.ts';
+
+export interface RotationJobOptions {
+  /** As the configuration in force says when a batch is done. */
+  readonly keysPerSecond: () => number;
+  /** Whether this node may move these keys: by its own configuration and the operators’ order. @throws CodedError */
+  readonly allow: (rotation: Rotation) => void;
+  /** Of the audit entry at its end. */
+  readonly origin: () => Pick<Opened, 'keyStore' | 'node'>;
+}
+
+/** One round trip to the slot, one statement: what a crash throws away at most. */
+const batchKeys = 50;
+const tellMs = 1_000;
+const mostStuck = 100;
+
+/**
+ * Moves rows from the old key of the running rotation to the new one: pass after pass over those that are left, in the
+ * order of their ids and in small batches, so that memory stays flat and another attempt simply goes on. The HSM makes each
+ * new row and proves it; the database changes each row only if it still is as it was read, under this attempt.
+ */
+export function createRotationJob(kind: RotationKind, { keysPerSecond, allow, origin }: RotationJobOptions): Job {
+  return async (run) => {
+    const rotation = await openRotation(run.pool);
+    if (rotation?.kind !== kind || rotation.state !== 'running') return said({ rotation: 'none is running' });
+    allow(rotation);
+    run.log.info({ rotation: rotation.id, moves: rotationSubject(rotation) }, 'rotation goes on');
+    const pace = createPace(keysPerSecond, await countToMove(run.pool, rotation));
+    for (;;) {
+      const pass = await onePass(run, rotation, pace);
+      if (pass.interrupted) return said({ ...pace.facts(), rotation: 'paused or aborted' });
+      const proof = await finish(run, rotation, origin());
+      if (proof?.underOldKey === 0) {
+        run.log.info({ rotation: rotation.id, moves: rotationSubject(rotation), proof }, 'rotation finished');
+        return said({ ...pace.facts(), rotation: 'finished' });
+      }
+      if (pass.moved > 0) continue; // rows that changed under it, or were added
+      await noteStuck(run, rotation, pass.stuck);
+      return said({ ...pace.facts(), rotation: 'stuck' }, stuckAlarms(rotation, pass.stuck));
+    }
+  };
+}
+
+interface Pass {
+  readonly moved: number;
+  readonly stuck: readonly MovedKey[];
+  /** Somebody paused or aborted the rotation. */
+  readonly interrupted: boolean;
+}
+
+async function onePass(run: JobRun, rotation: Rotation, pace: RotationPace): Promise<Pass> {
+  const stuck: MovedKey[] = [];
+  let moved = 0;
+  let toldAt = Number.NEGATIVE_INFINITY;
+  for (let after = ''; ; ) {
+    run.signal.throwIfAborted();
+    const keyIds = await keysToMove(run.pool, rotation, after, batchKeys);
+    const last = keyIds.at(-1);
+    if (last === undefined) return { moved, stuck, interrupted: false };
+    after = last;
+    const answers = await ask(run, rotation, keyIds);
+    const stored = await store(run.pool, run.attempt, rotation, answers);
+    if (stored === undefined) return { moved, stuck, interrupted: true };
+    moved += stored;
+    for (const one of answers) if (one.verdict !== 'moved' && stuck.length < mostStuck) stuck.push(one);
+    pace.count(stored);
+    if (performance.now() - toldAt >= tellMs) {
+      toldAt = performance.now();
+      await run.progress(pace.facts());
+    }
+    await pace.wait(keyIds.length, run.signal);
+  }
+}
+
+async function ask(
+  { hsm, signal }: JobRun,
+  rotation: Rotation,
+  keyIds: readonly string[],
+): Promise<readonly MovedKey[]> {
+  const { kind, fromId, toId } = rotation;
+  switch (kind) {
+    case 'master-key':
+      return await hsm.ask<'rewrap-keys'>({ kind: 'rewrap-keys', keyIds, fromId, toId }, signal);
+    case 'integrity-key':
+      return await hsm.ask<'retag-keys'>({ kind: 'retag-keys', keyIds, fromId, toId }, signal);
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** @returns how many rows changed; undefined when the rotation runs no more. @throws AttemptOver */
+async function store(
+  pool: pg.Pool,
+  attempt: Attempt,
+  { id, kind }: Rotation,
+  answers: readonly MovedKey[],
+): Promise<number | undefined> {
+  const rows = answers.filter((one) => one.verdict === 'moved');
+  const bytes = (text: string): Buffer => Buffer.from(text, 'base64');
+  const keyIds = rows.map((row) => row.keyId);
+  const oldTags = rows.map((row) => bytes(row.oldTag));
+  const tags = rows.map((row) => bytes(row.tag));
+  const [text, values] =
+    kind === 'master-key'
+      ? [
+          'rewrap_keys($4::uuid, $5::text[], $6::bytea[], $8::bytea[], $9::text[], $10::bigint[], $7::bytea[])',
+          [
+            rows.map((row) => bytes(row.blob)),
+            rows.map((row) => row.wrapAlgorithm),
+            rows.map((row) => row.wrapMechanism),
+          ],
+        ]
+      : ['retag_keys($4::uuid, $5::text[], $6::bytea[], $7::bytea[])', []];
+  const [answer] = await writeUnder<{ moved: string; running: boolean }>(
+    pool,
+    attempt,
+    `select ${text} as moved, exists (select from rotation where id = $4 and state = 'running') as running from attempt`,
+    [id, keyIds, oldTags, tags, ...values],
+  );
+  return answer?.running === true ? Number(answer.moved) : undefined;
+}
+
+/** The proof and its audit entry, in one transaction. @returns undefined when it runs no more. */
+async function finish(
+  { pool, attempt }: JobRun,
+  rotation: Rotation,
+  origin: Pick<Opened, 'keyStore' | 'node'>,
+): Promise<RotationProof | null | undefined> {
+  return await inTransaction(pool, async (client) => {
+    const [answer] = await writeUnder<{ proof: RotationProof | null }>(
+      client,
+      attempt,
+      'select finish_rotation($4) as proof from attempt',
+      [rotation.id],
+    );
+    if (answer?.proof?.underOldKey === 0) {
+      const audit = openAuditLog(client, { program: 'primary', ...origin });
+      await audit.append(rotationEvent(rotation, 'finished', answer.proof.underNewKey));
+    }
+    return answer?.proof;
+  });
+}
+
+async function noteStuck({ pool, attempt }: JobRun, { id }: Rotation, stuck: readonly MovedKey[]): Promise<void> {
+  await writeUnder(
+    pool,
+    attempt,
+    'update rotation set stuck = $5, changed_at = clock_timestamp() where id = $4 and exists (select from attempt) returning id',
+    [id, stuck.map((one) => one.keyId)],
+  );
+}
+
+function stuckAlarms(rotation: Rotation, stuck: readonly MovedKey[]): string[] {
+  const some = stuck.slice(0, 5).map((one) => `${one.keyId} (${one.verdict === 'moved' ? 'changed' : one.problem})`);
+  const more = stuck.length > some.length ? `, and ${stuck.length - some.length} more` : '';
+  return [`rotation ${rotationSubject(rotation)} cannot move ${stuck.length} keys: ${some.join(', ')}${more}`];
+}
+
+interface RotationPace {
+  count(moved: number): void;
+  /** Until the next batch may begin. @throws AbortError */
+  wait(keys: number, signal: AbortSignal): Promise<void>;
+  facts(): Record<string, number>;
+}
+
+function createPace(keysPerSecond: () => number, toMove: number): RotationPace {
+  const began = performance.now();
+  let moved = 0;
+  let nextAt = began;
+  return {
+    count(more) {
+      moved += more;
+    },
+    async wait(keys, signal) {
+      // What was lost is not made up for: a burst would disturb whom the limit protects.
+      nextAt = Math.max(nextAt, performance.now() - 1_000) + (keys * 1_000) / keysPerSecond();
+      const restMs = nextAt - performance.now();
+      if (restMs > 0) await sleep(restMs, undefined, { signal });
+    },
+    facts() {
+      const perSecond = moved / Math.max(0.001, (performance.now() - began) / 1_000);
+      const remaining = Math.max(0, toMove - moved);
+      return {
+        moved,
+        remaining,
+        keysPerSecond: Math.round(perSecond * 10) / 10,
+        ...(perSecond > 0 ? { remainingSeconds: Math.ceil(remaining / perSecond) } : {}),
+      };
+    },
+  };
+}
+
+function said(facts: JobSaid['facts'], alarms: readonly string[] = []): JobSaid {
+  return { facts, alarms };
+}
