@@ -119,7 +119,7 @@ t.test('when the start-up blob opens, a blob that fails twice is an unusable key
     plan.unwrapKey = [code, undefined, code];
     t.match(
       sign(one, key),
-      [{ ok: false, code: 'KEY_UNUSABLE', device: 'healthy', retryable: false }],
+      [{ ok: false, code: 'KEY_UNUSABLE', device: 'healthy', retryable: false, elsewhere: true }],
       `0x${code.toString(16)}`,
     );
   }

@@ -95,6 +95,69 @@ t.test(
   },
 );
 
+const notOpened = {
+  kind: 'Error',
+  code: 'KEY_UNUSABLE',
+  message: 'the blob does not open',
+  retryable: false,
+  elsewhere: true,
+} as const;
+const nobody = { id: '', lease: '' };
+
+t.test('a key that one slot does not open is tried alone at a second slot, whose success counts', async (t) => {
+  const request = signRequest(key.id);
+  await queue.application.submit(request);
+  const [one, other] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
+  const [leased] = await one.lease(1, 1_000);
+  const second = other.lease(1, 5_000);
+  t.equal(await one.report(leased ?? nobody, notOpened), 'accepted');
+  t.match(await one.lease(1, 0), [], 'not again to the one that does not open it');
+  t.match(await second, [{ id: request.id, attempt: 2 }]);
+  t.equal(await other.report((await second)[0] ?? nobody, signatures(key.publicKey)), 'accepted');
+  const row = await queue.application.find(organisation, request.id);
+  t.match(row, { state: 'signed' });
+  t.notOk(row?.errorCode);
+});
+
+t.test('when a second slot does not open it either, the request has failed for good', async (t) => {
+  const request = signRequest(key.id);
+  await queue.application.submit(request);
+  const [one, other] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
+  const [leased] = await one.lease(1, 1_000);
+  const second = other.lease(1, 5_000);
+  await one.report(leased ?? nobody, notOpened);
+  t.equal(await other.report((await second)[0] ?? nobody, notOpened), 'accepted');
+  const row = await queue.application.hold(request.id, 1_000);
+  t.match(row, { state: 'failed', errorCode: 'KEY_UNUSABLE', errorMessage: 'the blob does not open' });
+});
+
+t.test('a second worker of the same slot is no second slot', async (t) => {
+  const request = signRequest(key.id);
+  await queue.application.submit(request);
+  const [one, same, other] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
+  const [leased] = await one.lease(1, 1_000);
+  // The other slot lives, and has no room yet.
+  await Promise.all([same.lease(0, 0), other.lease(0, 0)]);
+  await one.report(leased ?? nobody, notOpened);
+  const [again] = await same.lease(1, 1_000);
+  t.match(again, { id: request.id });
+  await other.lease(0, 0);
+  await same.report(again ?? nobody, notOpened);
+  t.match(await queue.application.find(organisation, request.id), { state: 'queued' });
+  const [last] = await other.lease(1, 1_000);
+  t.equal(await other.report(last ?? nobody, signatures(key.publicKey)), 'accepted');
+});
+
+t.test('where no other slot lives that can do it, the first word is the last', async (t) => {
+  const request = signRequest(key.id);
+  await queue.pool.query('update driver_instance set ended_at = now() where ended_at is null');
+  await queue.application.submit(request);
+  const one = openDriver(queue, 'node-a');
+  const [leased] = await one.lease(1, 1_000);
+  await one.report(leased ?? nobody, notOpened);
+  t.match(await queue.application.hold(request.id, 1_000), { state: 'failed', errorCode: 'KEY_UNUSABLE' });
+});
+
 t.test('an outcome from an instance of another node is refused', async (t) => {
   const driver = openDriver(queue, 'node-a');
   await driver.lease(1, 0);

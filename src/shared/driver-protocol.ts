@@ -131,6 +131,11 @@ export const outcomeResult = z.discriminatedUnion('kind', [
     message: z.string().max(1000),
     /** True: another slot may succeed. False: the request has failed for good. */
     retryable: z.boolean(),
+    /**
+     * With `retryable: false`: this slot is healthy and does not open the key. The request has failed only when a second
+     * slot says the same, or there is none. An API that does not know this field fails it at once.
+     */
+    elsewhere: z.boolean().optional(),
   }),
 ]);
 export type OutcomeResult = z.infer<typeof outcomeResult>;

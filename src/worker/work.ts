@@ -153,7 +153,10 @@ export function createWork(options: WorkOptions): Work {
       case 'sound':
         // Where no slot holds the key, the request would circle between them as fast as the network is.
         if (failure.code === 'KEY_NOT_ON_SLOT') await sleep(circlingPauseMs, undefined, { ref: false });
-        return errorOutcome(failure.code, failure.message, failure.retryable || failure.device !== 'healthy');
+        return {
+          ...errorOutcome(failure.code, failure.message, failure.retryable || failure.device !== 'healthy'),
+          ...(failure.elsewhere === true ? { elsewhere: true } : {}),
+        };
       default:
         return verdict satisfies never;
     }

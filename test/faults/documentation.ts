@@ -15,9 +15,9 @@ applications try once more with the same \`externalId\`.
 - *slowest request*: from a client’s first call to its answer, the worst of the row, the fault included.
 - *recovered after*: from the end of the fault until node 1’s slot was ready again by itself; where it had latched, from
   the operator’s repair.
-- *signed*: the two rows in which requests fail. A blob that one HSM does not open: requests for that key which reach
-  this HSM fail as KEY_UNUSABLE, although another HSM could open it. Both HSMs gone: requests expire or are refused with
-  503; nothing of them is stored or signed later.
+- *signed*: the two rows in which requests fail. A blob that no HSM opens: requests for that key fail as KEY_UNUSABLE,
+  once a second HSM has said the same; no other key suffers. Both HSMs gone: requests expire or are refused with 503;
+  nothing of them is stored or signed later.
 - *states*: of node 1’s slot in \`/status\` of its operations server, in the order in which they were seen. Workers report once a second, so a
   loss that is shorter, of the API or the database, may not show, or only afterwards: its time to recover reads 0.0.
 

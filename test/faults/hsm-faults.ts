@@ -45,33 +45,32 @@ export const hangInSign: Fault = {
 };
 
 /**
- * A key whose blob the HSM of node 1 does not open any more. Bad data is not a bad slot: requests for this key may fail
- * there, no other may, and the slot goes on.
+ * A key whose blob an HSM does not open any more. Bad data is not a bad slot: no other key may suffer, and the slot goes
+ * on. The other HSM, if it opens it, serves the key.
  */
-function oneBlob(): Fault {
+function oneBlob(name: string, at: { readonly tag?: string }, expect: Partial<Fault['expect']>): Fault {
   let damaged = '';
   let workerBefore: number | undefined;
   const workerOf = async (system: FaultSystem) => (await system.status(1))?.slots[0]?.worker?.pid;
-  const fault = {
-    name: 'general error on one blob',
+  return {
+    name,
     async inject(system: FaultSystem) {
       workerBefore = await workerOf(system);
       damaged = system.keys[1]?.id ?? '';
       const blob = (await system.blobOf(damaged)).slice(0, 32);
-      system.control.set([{ action: 'error', on: ['C_UnwrapKey'], blob, code: CKR.GENERAL_ERROR, tag }]);
+      system.control.set([{ action: 'error', on: ['C_UnwrapKey'], blob, code: CKR.GENERAL_ERROR, ...at }]);
     },
     heal: ({ control }: FaultSystem) => control.clear(),
     lastsMs: 4_000,
-  };
-  return {
-    ...fault,
-    expect: {
-      during: ['ready'],
-      mayAnswer: (answer, { key }) => answer.is === 'failed' && key.id === damaged,
-    },
-    async check(system) {
+    expect: { during: ['ready'], ...expect },
+    async check(system, { history }) {
       const worker = await workerOf(system);
-      return worker === workerBefore ? [] : ['one bad blob cost the slot its worker'];
+      const failed = history.filter(({ answers }) => answers.at(-1)?.is === 'failed');
+      return [
+        ...(worker === workerBefore ? [] : ['one bad blob cost the slot its worker']),
+        ...(failed.every(({ key }) => key.id === damaged) ? [] : ['a request of another key failed']),
+        ...(expect.mayAnswer === undefined || failed.length > 0 ? [] : ['no HSM opened the key, and nothing failed']),
+      ];
     },
   };
 }
@@ -113,7 +112,8 @@ export const hsmFaults: readonly Fault[] = [
     ...rules({ action: 'session-limit', max: 1, tag }, { action: 'forget', what: 'sessions', tag }),
     expect: { during: ['ready', ...broken] },
   },
-  oneBlob(),
+  oneBlob('general error on one blob', { tag }, {}),
+  oneBlob('general error on one blob, at every HSM', {}, { mayAnswer: ({ is }) => is === 'failed' }),
   {
     name: 'corrupt signature',
     ...rules({ action: 'corrupt', on: ['C_Sign'], mechanism: 0x1041, tag }),

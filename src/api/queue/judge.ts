@@ -24,6 +24,8 @@ export type Effect =
   | { readonly kind: 'made'; readonly publicKey: string; readonly attestation: string }
   | { readonly kind: 'signed'; readonly publicKey: string; readonly signatures: readonly Signature[] }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
+  /** Failed, unless a second slot may say otherwise; that one is asked once. */
+  | { readonly kind: 'not opened'; readonly code: string; readonly message: string }
   /** Back to the queue; `counts`: as an attempt (a device fault), else it is only given back. */
   | { readonly kind: 'requeue'; readonly counts: boolean };
 
@@ -50,14 +52,16 @@ export function judge(row: Judged, lease: string, result: OutcomeResult): Judgem
     case 'Error': {
       if (finalStates.includes(row.state)) return { acknowledgement: 'duplicate', effect: nothing };
       if (row.state !== 'leased' || row.lease !== lease) return { acknowledgement: 'unknown', effect: nothing };
-      const effect: Effect = result.retryable
-        ? { kind: 'requeue', counts: deviceFaults.includes(result.code) }
-        : { kind: 'failed', code: result.code, message: result.message };
-      return { acknowledgement: 'accepted', effect };
+      return { acknowledgement: 'accepted', effect: effectOfError(result) };
     }
     default:
       throw new Error(`unknown outcome: ${result satisfies never}`);
   }
+}
+
+function effectOfError({ code, message, retryable, elsewhere }: Extract<OutcomeResult, { kind: 'Error' }>): Effect {
+  if (retryable) return { kind: 'requeue', counts: deviceFaults.includes(code) };
+  return { kind: elsewhere === true ? 'not opened' : 'failed', code, message };
 }
 
 function judgePublicKey(row: Judged, result: Extract<OutcomeResult, { kind: 'PublicKey' }>): Judgement {

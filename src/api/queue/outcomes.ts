@@ -8,7 +8,7 @@ import { insertKeys, type NewKey } from '../keys.ts';
 import { completeWallets } from '../wallets/complete-wallets.ts';
 import { maxAttempts } from './expiry.ts';
 import { type Effect, judge } from './judge.ts';
-import type { DriverNode } from './lease.ts';
+import { type DriverNode, presenceMs } from './lease.ts';
 import type { RequestState } from './request.ts';
 import { type EndRecord, endColumns } from './request-row.ts';
 
@@ -85,7 +85,10 @@ export async function complete(
     }
     const finished = await applyEffects(client, node, call.instance, [...decided.values()]);
     await client.query('commit');
-    const requeued = [...decided.values()].filter(({ effect }) => effect.kind === 'requeue').length;
+    const requeued = [...decided.values()].filter(
+      ({ row, effect }) =>
+        effect.kind === 'requeue' || (effect.kind === 'not opened' && !finished.some(({ id }) => id === row.id)),
+    ).length;
     return { acknowledgements, finished, requeued };
   } catch (error) {
     broken = error as Error;
@@ -176,6 +179,16 @@ async function applyEffects(
       case 'failed':
         updates.push({ id: row.id, state: 'failed', error_code: effect.code, error_message: effect.message });
         break;
+      case 'not opened':
+        updates.push({
+          id: row.id,
+          state: 'queued',
+          counts: true,
+          not_opened: true,
+          error_code: effect.code,
+          error_message: effect.message,
+        });
+        break;
       case 'requeue':
         updates.push({ id: row.id, state: 'queued', counts: effect.counts });
         break;
@@ -192,7 +205,8 @@ async function applyEffects(
 
 /**
  * One statement for the batch. A device fault counts as an attempt only once per slot: an instance that already gave
- * this request back says nothing new about it.
+ * this request back says nothing new about it. A key that a slot did not open goes to one other slot that can do it;
+ * when there is none, or that one says the same, the key is what is broken.
  */
 async function updateRows(
   client: pg.ClientBase,
@@ -201,7 +215,7 @@ async function updateRows(
 ): Promise<EndRecord[]> {
   const { rows } = await client.query<EndRecord>({
     ...finishing,
-    values: [JSON.stringify(updates), instance, maxAttempts, updates.map(({ id }) => id)],
+    values: [JSON.stringify(updates), instance, maxAttempts, updates.map(({ id }) => id), presenceMs],
   });
   return rows.filter((row) => row.state !== 'queued');
 }
@@ -210,21 +224,34 @@ const finishing = {
   name: 'api_finish_requests',
   text: `with told as (
        select * from jsonb_to_recordset($1::jsonb) as t (id text, state text, public_key text, signatures jsonb,
-         error_code text, error_message text, counts boolean)
+         error_code text, error_message text, counts boolean, not_opened boolean)
+     ), me as (
+       select node, slot, node || '/' || slot as place from driver_instance where id = $2
      ), counted as (
-       select told.*, request.attempts + case when told.counts and $2::uuid <> all(request.given_back) then 1 else 0 end as tried
-       from told join request using (id) where request.id = any($4)
+       select told.*, me.place,
+         request.attempts + case when told.counts and $2::uuid <> all(request.given_back) then 1 else 0 end as tried,
+         coalesce(told.not_opened, false) and (coalesce(request.not_opened_at <> me.place, false) or not exists (
+           select 1 from driver_instance other
+           where other.key_store = request.key_store and (other.node, other.slot) <> (me.node, me.slot)
+             and other.ended_at is null and other.seen_at > now() - $5 * interval '1 millisecond'
+             and request.capability = any(other.capabilities))) as broken
+       from told join request using (id) cross join me where request.id = any($4)
+     ), judged as (
+       select counted.*, state = 'queued' and (broken or tried >= $3) as hopeless from counted
      )
      update request set
-       state = case when c.state = 'queued' and c.tried >= $3 then 'failed' else c.state end,
+       state = case when c.hopeless then 'failed' else c.state end,
        attempts = c.tried,
        public_key = coalesce(c.public_key, request.public_key),
        signatures = c.signatures,
-       error_code = case when c.state = 'queued' and c.tried >= $3 then 'ATTEMPTS_EXHAUSTED' else c.error_code end,
-       error_message = case when c.state = 'queued' and c.tried >= $3 then 'HSMs failed at it ' || c.tried || ' times' else c.error_message end,
+       error_code = case when c.hopeless and not c.broken then 'ATTEMPTS_EXHAUSTED'
+         when c.hopeless or c.state <> 'queued' then c.error_code end,
+       error_message = case when c.hopeless and not c.broken then 'HSMs failed at it ' || c.tried || ' times'
+         when c.hopeless or c.state <> 'queued' then c.error_message end,
+       not_opened_at = case when c.not_opened then coalesce(request.not_opened_at, c.place) else request.not_opened_at end,
        given_back = case when c.state = 'queued' then array_append(array_remove(given_back, $2::uuid), $2::uuid) else given_back end,
        instance = null, lease = null, lease_until = null,
-       done_at = case when c.state = 'queued' and c.tried < $3 then null else now() end
-     from counted c where request.id = c.id and request.id = any($4)
+       done_at = case when c.state = 'queued' and not c.hopeless then null else now() end
+     from judged c where request.id = c.id and request.id = any($4)
      returning ${endColumns.replace(/\w+/g, 'request.$&')}`,
 };

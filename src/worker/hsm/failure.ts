@@ -54,12 +54,18 @@ function codeOfClass(ckrClass: CkrClass): ErrorCode {
   }
 }
 
-type Verdict = Pick<HsmFailure, 'device' | 'retryable'>;
+type Verdict = Pick<HsmFailure, 'device' | 'retryable' | 'elsewhere'>;
 
 function verdict(code: ErrorCode, thrown: unknown): Verdict {
   switch (code) {
-    case 'DIGEST_INVALID':
     case 'KEY_UNUSABLE':
+      // What the HSM said of the blob another HSM may contradict; what is wrong with the row is wrong everywhere.
+      return {
+        device: 'healthy',
+        retryable: false,
+        ...((thrown as Error).cause instanceof Pkcs11Fault ? { elsewhere: true } : {}),
+      };
+    case 'DIGEST_INVALID':
     case 'HSM_REQUEST_REFUSED':
       return { device: 'healthy', retryable: false };
     case 'HSM_BACK_PRESSURE':

@@ -53,5 +53,7 @@ export interface HsmFailure {
   readonly device: 'healthy' | 'suspect' | 'lost';
   /** Another slot, or a later try, may succeed. */
   readonly retryable: boolean;
+  /** Not retryable as far as this healthy slot can tell, which does not open the key: one other slot should say the same. */
+  readonly elsewhere?: true;
 }
 export type HsmResult<Value> = { readonly ok: true; readonly value: Value } | HsmFailure;

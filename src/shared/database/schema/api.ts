@@ -6,11 +6,12 @@ import { walletAuthorisation } from './api/4-wallet-authorisation.ts';
 import { rightsVersion } from './api/5-rights-version.ts';
 import { auditAnchors } from './api/6-audit-anchors.ts';
 import { cheaperRequests } from './api/7-cheaper-requests.ts';
+import { secondOpinion } from './api/8-second-opinion.ts';
 
 /** The signing API's database. */
 export const apiSchema: Schema = {
   purpose: 'api',
-  oldest: 6,
+  oldest: 8,
   migrations: [
     keysAndRequests,
     walletsAndWebhooks,
@@ -19,5 +20,6 @@ export const apiSchema: Schema = {
     rightsVersion,
     auditAnchors,
     cheaperRequests,
+    secondOpinion,
   ],
 };
