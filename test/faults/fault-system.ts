@@ -151,7 +151,12 @@ export async function openFaultSystem(
   const restore = (file: string): void => writeFileSync(file, atFirst.get(file) ?? '');
 
   async function end({ pid, exited }: LocalProcess, signal: NodeJS.Signals): Promise<void> {
-    process.kill(pid, signal);
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      // It ended by itself.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
     await exited;
   }
 

@@ -25,8 +25,15 @@ async function nodeBecomesOlder(system: FaultSystem, n: number): Promise<void> {
   await system.restartNode(n, 'SIGTERM', older);
 }
 
+/** The protocol file stays as version N-1 wrote it. */
 async function nodeBecomesNew(system: FaultSystem, n: number): Promise<void> {
+  let ceremonyFile = '';
+  await system.rewriteNode(n, (older) => {
+    ({ ceremonyFile } = older);
+    return older;
+  });
   system.restoreNode(n);
+  await system.rewriteNode(n, (file) => ({ ...file, ceremonyFile }));
   await system.restartNode(n, 'SIGTERM');
 }
 
@@ -62,6 +69,7 @@ export const mixedVersions: Fault = {
   async tidy(system) {
     await more?.close();
     await nodeBecomesNew(system, 1);
+    system.restoreNode(1);
   },
   check: () => (more?.connectionsOf.every((count) => count > 0) ? [] : ['one of the API processes was not called']),
   expect: { during: ['ready'] },
@@ -87,6 +95,9 @@ export const rollingUpgrade: Fault = {
     await signsAgain(system, 2);
     await nodeBecomesNew(system, 2);
     await makeKeys(system);
+  },
+  tidy(system) {
+    for (const n of [1, 2]) system.restoreNode(n);
   },
   expect: { during: ['not reachable'], retryOnce: true },
   hitsBoth: true,

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
@@ -19,7 +19,7 @@ const lastCommit = "Give each migration of the API's database a file of its own"
 export interface EarlierVersion {
   /** Its sources; they share this clone's packages. */
   readonly sources: string;
-  /** Today's configuration as this version wrote it: without what it does not know. */
+  /** Today's configuration as this version had it, without what it does not know; so is the protocol file it names. */
   node(file: NodeFile): Promise<NodeFile>;
   api(file: ApiFile): Promise<ApiFile>;
 }
@@ -40,8 +40,15 @@ export async function openEarlierVersion(): Promise<EarlierVersion | string> {
   if (!existsSync(sources)) await checkOut(commit, sources);
   return {
     sources,
-    node: async (file) => withoutUnknown((await schemas(sources, 'driver')).driverConfiguration, file),
-    api: async (file) => withoutUnknown((await schemas(sources, 'api')).apiConfiguration, file),
+    async node(file) {
+      const { ceremonyFile } = await schemas(sources, 'ceremony-file');
+      const { driverConfiguration } = await schemas(sources, 'configuration/driver');
+      const protocol = JSON.parse(readFileSync(file.ceremonyFile, 'utf8')) as object;
+      const older = file.ceremonyFile.replace(/(\.earlier)?\.json$/, '.earlier.json');
+      writeFileSync(older, JSON.stringify(withoutUnknown(ceremonyFile, { ...protocol, version: 1 })));
+      return withoutUnknown(driverConfiguration, { ...file, ceremonyFile: older });
+    },
+    api: async (file) => withoutUnknown((await schemas(sources, 'configuration/api')).apiConfiguration, file),
   };
 }
 
@@ -63,8 +70,8 @@ async function checkOut(commit: string, sources: string): Promise<void> {
   }
 }
 
-async function schemas(sources: string, name: 'api' | 'driver'): Promise<Record<string, z.ZodType>> {
-  return await import(pathToFileURL(join(sources, `src/shared/configuration/${name}.ts`)).href);
+async function schemas(sources: string, name: string): Promise<Record<string, z.ZodType>> {
+  return await import(pathToFileURL(join(sources, `src/shared/${name}.ts`)).href);
 }
 
 /** A file as an older program had it. What it would refuse for another reason than a key that is new stays refused. */
