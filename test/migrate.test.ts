@@ -72,6 +72,17 @@ t.test(
   },
 );
 
+t.test('programs of the version before run on every migration that is not released yet', async (t) => {
+  // What test/support/earlier-version.ts checks out knows these versions; test/versions.test.ts runs it.
+  for (const [schema, released] of [
+    [apiSchema, 2],
+    [driverSchema, 3],
+  ] as const) {
+    for (const { version, name, needs = version } of schema.migrations.filter((one) => one.version > released))
+      t.ok(needs <= released, `${schema.purpose} ${version} (${name}) needs ${needs}, released is ${released}`);
+  }
+});
+
 t.test('a configuration without an owner, and a database that is down, are told as such', async (t) => {
   const { owner: _, ...runtime } = databases.driver;
   await t.rejects(migrate(runtime, driverSchema), { code: 'MIGRATION_ROLE_MISSING', message: /database\.owner/ });

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { parse, stringify } from 'yaml';
 import type { ApiFile, NodeFile } from '../../scripts/local/installation.ts';
@@ -171,7 +172,7 @@ export async function openFaultSystem(
       if (before !== undefined) await end(before, signal);
       const after = system.startNode(n, where);
       nodes.set(n, after);
-      await after.line('slot ready');
+      await inTime(`node ${n} has no slot ready`, after.line('slot ready'));
     },
     get api() {
       return api;
@@ -181,7 +182,7 @@ export async function openFaultSystem(
         (async () => {
           await end(api, signal);
           api = system.startApi(where);
-          await api.line('signing API started');
+          await inTime('the API has not started', api.line('signing API started'));
         })(),
       ),
     restartDatabase: () => during(system.restartDatabase()),
@@ -212,6 +213,21 @@ export async function openFaultSystem(
     restoreNode: (n) => restore(join(places.node(n), 'config.yaml')),
     restoreApi: () => restore(places.apiConfig),
   };
+}
+
+const startLimitMs = 60_000;
+
+async function inTime<Value>(late: string, work: Promise<Value>): Promise<Value> {
+  const clock = new AbortController();
+  const limit = sleep(startLimitMs, undefined, { signal: clock.signal }).then(() => {
+    throw new Error(`${late} within ${startLimitMs} ms`);
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    clock.abort();
+    limit.catch(() => {});
+  }
 }
 
 async function rewrite<File>(file: string, change: Change<File>): Promise<void> {

@@ -3,7 +3,7 @@ import type { Migration } from '../../migrate.ts';
 export const jobReports: Migration = {
   version: 8,
   name: 'reports of maintenance jobs',
-  needs: 7,
+  needs: 3,
   sql: (runtime) => `
     -- What each maintenance job said last. pg-boss forgets its jobs after two weeks; this row stays.
     create table job_report (
