@@ -2,9 +2,12 @@
 export interface LeastRecentlyUsed<Key, Value> {
   /** A use. */
   get(key: Key): Value | undefined;
+  /** Not a use. */
+  peek(key: Key): Value | undefined;
   set(key: Key, value: Value): void;
   delete(key: Key): void;
   clear(): void;
+  keys(): Iterable<Key>;
   readonly size: number;
 }
 
@@ -23,6 +26,7 @@ export function createLeastRecentlyUsed<Key, Value>(
       values.set(key, value);
       return value;
     },
+    peek: (key) => values.get(key),
     set(key, value) {
       values.delete(key);
       values.set(key, value);
@@ -34,6 +38,7 @@ export function createLeastRecentlyUsed<Key, Value>(
     },
     delete: (key) => void values.delete(key),
     clear: () => values.clear(),
+    keys: () => [...values.keys()],
     get size() {
       return values.size;
     },

@@ -142,6 +142,20 @@ export const slot = token.extend({
     .describe(
       'A slot without work for this long makes one call on each session, so that a link that was dropped is noticed before a request needs it. Below the idle limit of HSMs and firewalls (minutes)',
     ),
+  unwrappedKeyTtlMs: z
+    .int()
+    .min(0)
+    .max(3_600_000)
+    .default(0)
+    .describe(
+      'How long a wallet key may stay unwrapped inside the HSM after it was opened to sign. 0: strictly stateless, a key handle never outlives its batch. Unwrapping costs three to ten times the signature itself, so keys that sign often gain',
+    ),
+  unwrappedKeys: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(1_000)
+    .describe('How many keys each session may keep unwrapped; below what the HSM allows as session objects'),
   measureCpu: z
     .boolean()
     .default(false)

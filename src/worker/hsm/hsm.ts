@@ -162,7 +162,11 @@ export function createHsm(
       ),
 
     signHead: (head) => askLeastBusy((thread) => thread.ask('sign-head', head)),
-    probe: () => askLeastBusy((thread) => thread.ask('probe', undefined)),
+    probe() {
+      // Whoever asks is in doubt about the device. A thread that cannot answer ends with its keys.
+      for (const thread of threads) if (thread.alive) thread.ask('close-keys', undefined).catch(() => {});
+      return askLeastBusy((thread) => thread.ask('probe', undefined));
+    },
 
     stop() {
       stopped ??= stopThreads(threads, dispatcher);

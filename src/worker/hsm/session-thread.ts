@@ -69,6 +69,8 @@ function work(call: ThreadCall): unknown {
       return call.ask.map((row) => opened().attempt(() => retagKey(opened(), withBuffers(row))));
     case 'sign-head':
       return opened().attempt(() => signHead(opened(), call.ask));
+    case 'close-keys':
+      return opened().closeKeys();
     case 'probe':
       return opened().attempt(() => proveAtWork(opened(), armed()));
     case 'close':

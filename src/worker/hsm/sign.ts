@@ -1,6 +1,7 @@
 import type { Signature } from '../../shared/driver-protocol.ts';
 import type { KeyType } from '../../shared/keys.ts';
 import { failureOf, isWornOut, succeeded } from './failure.ts';
+import { Pkcs11Fault } from './fault.ts';
 import type { HsmResult, SignAnswer } from './jobs.ts';
 import { checkDigest, signVerified } from './sign-verified.ts';
 import type { Workbench } from './workbench.ts';
@@ -15,7 +16,8 @@ export interface KeyToSignWith {
 }
 
 /**
- * Signs every digest of every request with one key: one unwrap for all, the handle destroyed before the answer leaves.
+ * Signs every digest of every request with one key: one unwrap for all, the handle destroyed before the answer leaves
+ * (unless the slot lets keys stay open for a while: kept-keys.ts).
  * A request has all its signatures or an error, and its own answer whatever happens to its neighbours.
  */
 export function signWithKey(
@@ -29,7 +31,7 @@ export function signWithKey(
   );
   if (answers.every((answer) => answer !== undefined)) return answers;
 
-  const sign = (unwrapped: Buffer): void => {
+  const sign = (unwrapped: Buffer, fresh: boolean): void => {
     requests.forEach((digests, index) => {
       if (answers[index] !== undefined) return; // refused above, or done before the session had to be replaced
       try {
@@ -37,13 +39,17 @@ export function signWithKey(
           digests.map((digest) => signVerified(bench.session, curve, unwrapped, key.publicKey, digest)),
         );
       } catch (error) {
-        if (isWornOut(error)) throw error;
+        if (isWornOut(error) || (!fresh && error instanceof Pkcs11Fault)) throw error;
         answers[index] = failureOf(error);
       }
     });
   };
-  const whole = bench.attempt(() => bench.withUnwrapped({ ...key, curve, named: `key ${key.keyId}` }, sign));
-  return answers.map((answer) => answer ?? (whole.ok ? failureOf(new Error('the request was passed over')) : whole));
+  const whole = bench.attempt(() => bench.withOpen({ ...key, curve, named: `key ${key.keyId}` }, sign));
+  const all = answers.map(
+    (answer) => answer ?? (whole.ok ? failureOf(new Error('the request was passed over')) : whole),
+  );
+  if (all.some((answer) => !answer.ok && answer.device !== 'healthy')) bench.closeKeys();
+  return all;
 }
 
 function refusedDigest(key: KeyToSignWith, digests: readonly Buffer[]): HsmResult<readonly Signature[]> | undefined {

@@ -76,6 +76,8 @@ export interface ThreadCalls {
   retag: { ask: readonly WrappedKey[]; answer: readonly HsmResult<WrappedKey>[] };
   /** The session thread makes the message: it signs nothing that it was only given the hash of. */
   'sign-head': { ask: Omit<NamedHead, 'keyStore'>; answer: HsmResult<string> };
+  /** The device is in doubt: no wallet key stays unwrapped. */
+  'close-keys': { ask: undefined; answer: undefined };
   probe: { ask: undefined; answer: HsmResult<undefined> };
   close: { ask: undefined; answer: undefined };
 }

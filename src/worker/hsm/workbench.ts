@@ -7,11 +7,14 @@ import { type KeyRing, masterKeysOf } from '../../shared/key-ring.ts';
 import type { Curve } from '../../shared/keys.ts';
 import { publicKeyHex } from './encoding.ts';
 import { failureOf, isWornOut, mayBlameBlob, succeeded } from './failure.ts';
+import { Pkcs11Fault } from './fault.ts';
 import { findKeys, type HeldKeys, isTainted, type SlotPurpose } from './held-keys.ts';
 import { openCanary } from './identity.ts';
 import type { HsmResult, KeyProof } from './jobs.ts';
+import { createKeptKeys } from './kept-keys.ts';
 import { guardedLogin, type LoginGuard } from './login-guard.ts';
 import type { Cryptoki, Handle } from './module.ts';
+import type { OpenableKey } from './openable-key.ts';
 import type { Session } from './session.ts';
 import { signVerified } from './sign-verified.ts';
 import { login, selectToken, type Token } from './token.ts';
@@ -50,6 +53,13 @@ export interface Workbench {
    * @throws KEY_UNUSABLE when the blob fails twice and start-up blob and canary open in between; KEY_NOT_ON_SLOT
    */
   withUnwrapped<Value>(wrapped: OpenableKey, use: (key: Handle) => Value): Value;
+  /**
+   * The same, but the key may stay open for a while, where the slot allows that, and may have been open already.
+   * `fresh`: it was not. A fault with a key that is not fresh is to be thrown: the key is opened anew and used again.
+   */
+  withOpen<Value>(wrapped: OpenableKey, use: (key: Handle, fresh: boolean) => Value): Value;
+  /** The device is in doubt: nothing stays open. */
+  closeKeys(): void;
   /** One item of work; a worn-out session is replaced once and the item tried again. Never throws. */
   attempt<Value>(item: () => Value): HsmResult<Value>;
   close(): void;
@@ -71,14 +81,6 @@ export interface Armament {
   readonly keys: readonly KeyProof[];
 }
 
-export interface OpenableKey {
-  /** For errors, e.g. `key key-abc…`. */
-  readonly named: string;
-  readonly masterKeyId: string;
-  readonly curve: Curve;
-  readonly blob: Buffer;
-}
-
 export interface WorkbenchOptions {
   readonly purpose: SlotPurpose;
   readonly slot: SlotConfiguration;
@@ -95,6 +97,7 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard, purpose }
   let startUp: StartUpBlob | undefined;
   let proven: ReadonlySet<string> = new Set([ring.current.masterKey.id, ring.current.integrityKey.id]);
   let held = newSession();
+  const kept = slot.unwrappedKeyTtlMs > 0 ? createKeptKeys(slot.unwrappedKeyTtlMs, slot.unwrappedKeys) : undefined;
 
   function newSession(): HeldKeys {
     const handle = cryptoki.openSession(token.slot);
@@ -114,6 +117,7 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard, purpose }
 
   function renew(): void {
     held.current.close();
+    kept?.lost();
     attestationKey = undefined;
     held = newSession();
   }
@@ -137,6 +141,32 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard, purpose }
       throw new CodedError('HSM_DEVICE_FAULT', `the start-up blob fails too (${(error as Error).message})`, {
         cause: error,
       });
+    }
+  }
+
+  function open(session: Session, { named, masterKeyId, curve, blob }: OpenableKey): Handle {
+    try {
+      return session.unwrap(curve, blob);
+    } catch (first) {
+      if (!mayBlameBlob(first)) throw first;
+      proveHealthy();
+      proveCanaryOf(masterKeyId, session);
+      try {
+        return session.unwrap(curve, blob);
+      } catch (second) {
+        if (!mayBlameBlob(second)) throw second;
+        throw new CodedError('KEY_UNUSABLE', `${named} (${(second as Error).message})`, { cause: second });
+      }
+    }
+  }
+
+  function lend<Value>(wrapped: OpenableKey, use: (key: Handle) => Value): Value {
+    const session = counted(wrapped.masterKeyId, held.masterKeys);
+    const key = open(session, wrapped);
+    try {
+      return use(key);
+    } finally {
+      session.destroy(key);
     }
   }
 
@@ -196,28 +226,25 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard, purpose }
     rotationKey: (masterKeyId) => counted(masterKeyId, held.masterKeys),
     tag: (integrityKeyId, message) => counted(integrityKeyId, held.integrityKeys).hmac(message),
     proveHealthy,
-    withUnwrapped({ named, masterKeyId, curve, blob }, use) {
-      const session = counted(masterKeyId, held.masterKeys);
-      let key: Handle;
-      try {
-        key = session.unwrap(curve, blob);
-      } catch (first) {
-        if (!mayBlameBlob(first)) throw first;
-        proveHealthy();
-        proveCanaryOf(masterKeyId, session);
+    withUnwrapped: lend,
+    withOpen(wrapped, use) {
+      if (kept === undefined) return lend(wrapped, (key) => use(key, true));
+      const session = counted(wrapped.masterKeyId, held.masterKeys);
+      const before = kept.find(wrapped);
+      if (before !== undefined) {
         try {
-          key = session.unwrap(curve, blob);
-        } catch (second) {
-          if (!mayBlameBlob(second)) throw second;
-          throw new CodedError('KEY_UNUSABLE', `${named} (${(second as Error).message})`, { cause: second });
+          return use(before, false);
+        } catch (error) {
+          if (!(error instanceof Pkcs11Fault) || isWornOut(error)) throw error;
+          // Perhaps only the handle is of no use any more: the HSM may let go of session objects.
+          kept.drop(wrapped);
         }
       }
-      try {
-        return use(key);
-      } finally {
-        session.destroy(key);
-      }
+      const key = open(session, wrapped);
+      kept.keep(wrapped, session, key);
+      return use(key, true);
     },
+    closeKeys: () => kept?.clear(),
     attempt(item) {
       try {
         if (isTainted(held)) renew();
@@ -232,7 +259,10 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard, purpose }
         return failureOf(error);
       }
     },
-    close: () => held.current.close(),
+    close() {
+      held.current.close();
+      kept?.lost();
+    },
   };
 }
 
