@@ -8,6 +8,8 @@ export interface Plan {
   /** Of the raw loop, and of everything else, in one round. */
   readonly rawMs: number;
   readonly blockMs: number;
+  /** Before a system is measured: code is compiled, keys are in memory. */
+  readonly warmMs: number;
   /** Keys of each curve that strictly stateless requests are spread over: more than are ever on their way at once. */
   readonly keys: number;
   readonly inFlight: number;
@@ -25,6 +27,7 @@ const lengths = {
     rounds: 1,
     rawMs: 100,
     blockMs: 300,
+    warmMs: 300,
     keys: 40,
     inFlight: 16,
     syntheticKeys: 1_000,
@@ -34,6 +37,7 @@ const lengths = {
     rounds: 3,
     rawMs: 700,
     blockMs: 1_000,
+    warmMs: 3_000,
     keys: 400,
     inFlight: 96,
     syntheticKeys: 50_000,
@@ -43,6 +47,7 @@ const lengths = {
     rounds: 7,
     rawMs: 2_000,
     blockMs: 3_000,
+    warmMs: 6_000,
     keys: 1_000,
     inFlight: 96,
     syntheticKeys: 1_000_000,
@@ -53,8 +58,8 @@ const lengths = {
 /** The sections that a run has when none is named. */
 const usual: Readonly<Record<keyof typeof lengths, readonly SectionName[]>> = {
   smoke: ['raw', 'system'],
-  quick: sectionNames,
-  full: sectionNames,
+  quick: ['raw', 'system', 'driver-alone', 'hot-keys', 'user-actions', 'key-generation', 'latency'],
+  full: sectionNames.filter((name) => name !== 'soak'),
 };
 
 /** @throws TypeError for an argument that there is not. */
@@ -75,7 +80,7 @@ export function readPlan(args: readonly string[]): Plan {
   });
   const length = values.smoke ? 'smoke' : values.quick ? 'quick' : 'full';
   const named = values.only.flatMap((text) => text.split(',')).map(sectionName);
-  const sections = named.length > 0 ? named : usual[length];
+  const sections = values.soak ? (['soak'] as const) : named.length > 0 ? named : usual[length];
   const rounds = values.rounds === undefined ? lengths[length].rounds : positive(values.rounds, 'rounds');
   return {
     ...lengths[length],

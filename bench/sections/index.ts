@@ -1,11 +1,16 @@
 import type { Section } from '../report/figures.ts';
 import type { Stage } from '../stage.ts';
+import { measureDatabaseSize } from './database-size.ts';
 import { measureDriverAlone } from './driver-alone.ts';
+import { measureHotKeys } from './hot-keys.ts';
 import { measureKeyGeneration } from './key-generation.ts';
 import { measureLatency } from './latency.ts';
 import type { SectionName } from './names.ts';
+import { measureNetworkHsm } from './network-hsm.ts';
 import { measureRaw } from './raw.ts';
+import { measureSoak } from './soak.ts';
 import { measureSystem } from './system.ts';
+import { measureTwoNodes } from './two-nodes.ts';
 import { measureUserActions } from './user-actions.ts';
 
 export async function measure(name: SectionName, stage: Stage): Promise<Section> {
@@ -22,6 +27,16 @@ export async function measure(name: SectionName, stage: Stage): Promise<Section>
       return await measureKeyGeneration(stage);
     case 'latency':
       return await measureLatency(stage);
+    case 'hot-keys':
+      return await measureHotKeys(stage);
+    case 'network-hsm':
+      return await measureNetworkHsm(stage);
+    case 'two-nodes':
+      return await measureTwoNodes(stage);
+    case 'database-size':
+      return await measureDatabaseSize(stage);
+    case 'soak':
+      return await measureSoak(stage);
     default:
       return name satisfies never;
   }

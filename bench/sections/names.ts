@@ -1,3 +1,15 @@
 /** In the order in which they run. */
-export const sectionNames = ['raw', 'system', 'driver-alone', 'user-actions', 'key-generation', 'latency'] as const;
+export const sectionNames = [
+  'raw',
+  'system',
+  'driver-alone',
+  'hot-keys',
+  'user-actions',
+  'key-generation',
+  'latency',
+  'network-hsm',
+  'two-nodes',
+  'database-size',
+  'soak',
+] as const;
 export type SectionName = (typeof sectionNames)[number];

@@ -27,7 +27,7 @@ async function ofCurve(stage: Stage, curve: LoadCurve): Promise<Figure[]> {
   await stage.useNode(1, {});
   const request = { kind: 'sign', keys: await stage.keys(curve, plan.keys) } as const;
   const options = { request, pace: { inFlight: plan.inFlight }, ms: plan.blockMs };
-  await runSystem(stage, options); // warm: code is compiled, keys are in memory
+  await runSystem(stage, { ...options, ms: plan.warmMs });
   const pairs = await interleave(
     plan.rounds,
     () => raw.ask('run', { curve, work: 'strict', threads: sessions, ms: plan.rawMs }),
