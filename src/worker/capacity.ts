@@ -12,11 +12,17 @@ export interface Capacity {
   begin(weight: number): () => void;
   /** @param weightInWork what is delivered and not finished. @returns requests, 0 to maxBatch. */
   room(weightInWork: number): number;
+  /**
+   * Requests that should enter the HSM together: what it does in `batchMs`, and enough for every thread. A batch ends as
+   * one, so a larger one would make its first wait for its last; a smaller one costs the databases more statements.
+   */
+  batch(): number;
   /** Weight in the HSM now. */
   readonly inside: number;
 }
 
 const halfLifeMs = 2_000;
+const batchMs = 25;
 
 export function createCapacity(threads: number, now: () => number = () => performance.now()): Capacity {
   let inside = 0;
@@ -35,6 +41,9 @@ export function createCapacity(threads: number, now: () => number = () => perfor
     busySince = time;
   }
 
+  /** Nothing measured yet: enough to keep each thread busy while the next answer is on its way. */
+  const perSecond = (): number => (busyMs < 20 ? 4 * threads : (done / busyMs) * 1_000);
+
   return {
     begin(weight) {
       account();
@@ -46,13 +55,14 @@ export function createCapacity(threads: number, now: () => number = () => perfor
       };
     },
     room(weightInWork) {
-      // Nothing measured yet: enough to keep each thread busy while the next answer is on its way.
-      const perSecond = busyMs < 20 ? 4 * threads : (done / busyMs) * 1_000;
-      const capacity = Math.max(threads, Math.floor(perSecond));
+      const capacity = Math.max(threads, Math.floor(perSecond()));
       const free = capacity - weightInWork;
       // Asking for every single place that becomes free costs a call each: an eighth is worth one.
       if (weightInWork > threads && free < capacity / 8) return 0;
       return Math.min(protocolLimits.maxBatch, Math.max(0, free));
+    },
+    batch() {
+      return Math.min(protocolLimits.maxBatch, Math.max(2 * threads, Math.ceil((perSecond() * batchMs) / 1_000)));
     },
     get inside() {
       return inside;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type LeasedRequest, protocolLimits } from '../shared/driver-protocol.ts';
+import type { LeasedRequest } from '../shared/driver-protocol.ts';
 import type { Log } from '../shared/log.ts';
 import type { Capacity } from './capacity.ts';
 import { DatabaseLost } from './database.ts';
@@ -67,7 +67,7 @@ export function createWork(options: WorkOptions): Work {
     for (;;) {
       const free = easing.limit() - capacity.inside;
       if (queue.length === 0 || free <= 0 || (inside >= 2 && capacity.inside >= 2 * threads)) break;
-      begin(queue.splice(0, Math.min(protocolLimits.maxBatch, free)));
+      begin(queue.splice(0, Math.min(capacity.batch(), free)));
     }
     const first = alone[0];
     if (
