@@ -59,6 +59,7 @@ t.test('each part imports only what it may', async (t) => {
   t.strictSame(breaking('doctor', 'api', 'cli', 'qualify', 'self-test'), []);
   t.strictSame(breaking('self-test', 'api', 'primary', 'worker', 'cli', 'ceremony', 'qualify', 'doctor', 'guard'), []);
   t.strictSame(breaking('guard', 'api', 'primary', 'worker', 'cli', 'ceremony', 'qualify', 'doctor', 'self-test'), []);
+  t.strictSame(breaking('retire', 'api', 'cli', 'qualify', 'doctor', 'guard', 'audit', 'backup', 'self-test'), []);
   t.strictSame(breaking('backup', 'api', 'primary', 'cli', 'qualify', 'doctor', 'guard', 'audit', 'self-test'), []);
   t.strictSame(breaking('audit', 'api', 'primary', 'worker', 'cli', 'ceremony', 'qualify', 'doctor', 'guard'), []);
 });

@@ -24,6 +24,7 @@ export const commands: Readonly<Record<string, () => Promise<{ command: Command 
   'audit verify': () => import('./audit-verify.ts'),
   backup: () => import('./backup.ts'),
   restore: () => import('./restore.ts'),
+  retire: () => import('./retire.ts'),
   migrate: () => import('./migrate.ts'),
   init: () => import('./init.ts'),
   ceremony: () => import('./ceremony.ts'),

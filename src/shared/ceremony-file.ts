@@ -69,6 +69,8 @@ const ceremonyToken = z.strictObject({
     .optional(),
   /** The last check that this token passed. */
   checkedAt: z.iso.datetime().optional(),
+  /** When its keys were destroyed, because the HSM was taken out of service. */
+  retiredAt: z.iso.datetime().optional(),
 });
 export type CeremonyToken = z.infer<typeof ceremonyToken>;
 
@@ -82,6 +84,7 @@ const ceremonyStep = z.strictObject({
     'check',
     'go-live',
     'destroy',
+    'retire',
   ]),
   at: z.iso.datetime(),
   /** False: a rehearsal or a script; nobody was asked, nobody compared. */

@@ -201,6 +201,6 @@ export interface DatabaseRestored {
 export interface HsmRetired {
   readonly kind: 'hsm-retired';
   readonly tokenSerial: string;
-  readonly masterKeyId: string;
+  readonly masterKeyIds: readonly string[];
   readonly objectsDestroyed: number;
 }

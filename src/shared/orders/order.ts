@@ -24,7 +24,7 @@ export const orderAbout = z.discriminatedUnion('kind', [
   kind('ceremony', 'the step of the ceremony, e.g. create'),
   kind('rotation', 'the step of the rotation, and the master keys'),
   kind('restore', 'the backup'),
-  kind('retire', 'the id of the master key'),
+  kind('retire', 'the serial number of the HSM'),
   kind('pin-clear', 'the slot, as NODE/SLOT'),
   kind('thaw', 'the id of the freeze'),
   kind('driver-add', 'the name of the node'),
