@@ -11,7 +11,7 @@ import type { LocalDatabase } from './databases.ts';
 import { freePort } from './free-port.ts';
 import { openOperator } from './operator.ts';
 import type { Places } from './places.ts';
-import { type Program, runCommand } from './processes.ts';
+import { type Program, runCommand, type Surroundings } from './processes.ts';
 import type { Secrets } from './secrets.ts';
 
 /** Two driver nodes with one HSM each: separate tokens, the same master key. */
@@ -36,6 +36,8 @@ export type NodeFile = z.input<typeof driverConfiguration>;
 export interface Adjustments {
   api?(configuration: ApiFile): ApiFile | Promise<ApiFile>;
   node?(configuration: NodeFile, n: number): NodeFile | Promise<NodeFile>;
+  /** Where a node runs, when its start does not say. */
+  where?(n: number): Surroundings;
 }
 
 function slotOf({ places, secrets, module }: Installation, n: number) {

@@ -111,7 +111,8 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
     return child;
   };
   const startApi = (where?: Surroundings) => start('api', ['api', '--config', places.apiConfig], where);
-  const startNode = (n: number, where?: Surroundings) => start(`node-${n}`, ['run', '--config', nodeConfig(n)], where);
+  const startNode = (n: number, where = options.adjust?.where?.(n)) =>
+    start(`node-${n}`, ['run', '--config', nodeConfig(n)], where);
   // Who works stops before who gives work, so that what is in the HSM is still reported.
   const children: LocalProcess[] = [];
   const stopAll = (mine: (name: string) => boolean) =>

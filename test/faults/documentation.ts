@@ -1,9 +1,10 @@
 import { cpus } from 'node:os';
+import { type Repeated, repeatsHead, repeatsRow } from './repeats.ts';
 import type { FaultResult } from './run-fault.ts';
 import { tableMarkdown } from './table.ts';
 
-/** docs/failover.md. Pure. */
-export function documentation(results: readonly FaultResult[]): string {
+/** docs/failover.md. Pure. @param before the page as it was: what was repeated stays. */
+export function documentation(results: readonly FaultResult[], before: string): string {
   return `# What happens when something fails
 
 Printed by \`npm run test:faults -- --write\`; do not edit. Two nodes with an HSM each sign for four applications without a
@@ -25,8 +26,38 @@ Measured on ${cpus().length} processors (${cpus()[0]?.model.trim() ?? 'unknown'}
 
 ${tableMarkdown(results)}
 
-Not in the table yet: a node whose clock is wrong by an hour, and versions N and N-1 side by side.
+Each row also fails when all processes together log more than 500 lines, log in to the HSMs more than 60 times, make more
+PKCS#11 calls than the requests explain, or when the API or a primary that lived through it has grown by 150 MB or used
+more than a third of a processor.
+
+${repeatsSection(before)}
 
 How to see it by hand: [fault-module.md](fault-module.md).
 `;
+}
+
+const title = '## Twenty times in a row';
+
+/** The section about repeats of a page; an empty one where it has none. */
+function repeatsSection(page: string): string {
+  const from = page.indexOf(title);
+  if (from < 0)
+    return `${title}\n\n\`npm run test:faults -- --repeat 20 --only TEXT --write\`: of each time the slowest request.\n\n${repeatsHead}\n| --- | --- | --- | --- | --- |\n`;
+  const end = page.indexOf('\nHow to see it by hand', from);
+  return page
+    .slice(from, end < 0 ? undefined : end)
+    .trimEnd()
+    .concat('\n');
+}
+
+/** The page with these rows in place of older ones of the same faults. Pure. */
+export function withRepeats(page: string, list: readonly Repeated[]): string {
+  const section = repeatsSection(page);
+  const kept = section
+    .trimEnd()
+    .split('\n')
+    .filter((line) => !list.some(({ name }) => line.startsWith(`| ${name} |`)));
+  const renewed = `${[...kept, ...list.map(repeatsRow)].join('\n')}\n`;
+  if (page.includes(section)) return page.replace(section, () => renewed);
+  return page.replace('\nHow to see it by hand', () => `\n${renewed}\nHow to see it by hand`);
 }

@@ -1,13 +1,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { parse, stringify } from 'yaml';
+import { openAuthority } from '../../scripts/local/certificates.ts';
 import type { ApiFile, NodeFile } from '../../scripts/local/installation.ts';
 import type { LocalProcess, Surroundings } from '../../scripts/local/processes.ts';
 import type { NodeStatus } from '../../src/primary/operations/status.ts';
 import { connectionOptions } from '../../src/shared/database/pool.ts';
 import { buildFaultModule, type FaultControl, openFaultControl } from '../support/fault-module/fault-module.ts';
+import type { NetworkHosts } from '../support/network-hosts.ts';
 import type { LoadKey } from '../support/signing-application.ts';
 import { temporaryDirectory } from '../support/soft-token.ts';
 import { openSystem, type SystemUser, type TestSystem } from '../support/system.ts';
@@ -29,6 +31,8 @@ export interface FaultSystem {
     readonly driverDatabase: TcpProxy;
     readonly apiDatabase: TcpProxy;
   };
+  /** Where each node has a host of its own: it has no wires to the API and to the driver database then. */
+  readonly hosts?: NetworkHosts;
   /** The processes that run now, by node; and the API. */
   readonly nodes: Map<number, LocalProcess>;
   /** Ends a node with this signal, if it runs, and starts it again. */
@@ -62,11 +66,15 @@ export interface FaultSystem {
 
 export type Change<File> = (file: File) => File | Promise<File>;
 
+/** On a host of its own no other process has it. */
+const operationsPort = 9_464;
+
 export const nodeTag = (n: number): string => `node-${n}`;
 
 export async function openFaultSystem(
   t: SystemUser,
   slot: Partial<NodeFile['slots'][number]> = {},
+  hosts?: NetworkHosts,
 ): Promise<FaultSystem> {
   const module = await buildFaultModule();
   const control = openFaultControl(temporaryDirectory(t));
@@ -81,18 +89,16 @@ export async function openFaultSystem(
       driverPorts = [file.driver.port];
       const wire = await openTcpProxy(t, file.database.port as number);
       databaseWires.api = wire;
-      return { ...file, database: { ...file.database, port: wire.port } };
+      const database = { ...file.database, port: wire.port };
+      return { ...file, database, driver: hosts === undefined ? file.driver : await listenOn(hosts.address, file) };
     },
+    where: (n) => (hosts === undefined ? {} : { via: hosts.host(n).via }),
     async node(file, n) {
-      const wire = await openTcpProxy(t, nextDriverPort);
-      apiWires[n] = wire;
-      if (n === 1) databaseWires.driver = await openTcpProxy(t, file.database.port as number);
       const { api } = file;
       if (api === undefined) throw new Error('the nodes of this system sign');
       return {
         ...file,
-        api: { ...api, addresses: [`https://127.0.0.1:${wire.port}`] },
-        database: n === 1 ? { ...file.database, port: databaseWires.driver?.port } : file.database,
+        ...(hosts === undefined ? await throughWires(file, n) : await fromItsHost(hosts, file, n)),
         slots: file.slots.map((one) => ({
           ...one,
           ...slot,
@@ -102,6 +108,25 @@ export async function openFaultSystem(
       };
     },
   });
+  async function throughWires({ api, database }: NodeFile, n: number): Promise<Partial<NodeFile>> {
+    const wire = await openTcpProxy(t, nextDriverPort);
+    apiWires[n] = wire;
+    if (n === 1) databaseWires.driver = await openTcpProxy(t, database.port as number);
+    return {
+      ...(api && { api: { ...api, addresses: [`https://127.0.0.1:${wire.port}`] } }),
+      database: n === 1 ? { ...database, port: databaseWires.driver?.port } : database,
+    };
+  }
+
+  async function fromItsHost(hosts: NetworkHosts, { api, database }: NodeFile, n: number): Promise<Partial<NodeFile>> {
+    databaseWires.driver ??= await openTcpProxy(t, database.port as number, hosts.address);
+    return {
+      ...(api && { api: { ...api, addresses: [`https://${hosts.address}:${driverPorts[0]}`] } }),
+      database: { ...database, host: hosts.address, port: databaseWires.driver.port },
+      operations: { host: hosts.host(n).address, port: operationsPort },
+    };
+  }
+
   const { ports, places, sdk } = system;
   const { driver: driverDatabase, api: apiDatabase } = databaseWires;
   if (driverDatabase === undefined || apiDatabase === undefined) throw new Error('no wire to a database');
@@ -114,10 +139,13 @@ export async function openFaultSystem(
     keys.push({ id, publicKey, curve });
   }
 
+  const operationsOf = (n: number): string =>
+    hosts === undefined ? `127.0.0.1:${ports.operations[n]}` : `${hosts.host(n).address}:${operationsPort}`;
+
   async function page(n: number, path: string): Promise<string | undefined> {
     try {
       const signal = AbortSignal.timeout(2_000);
-      const answer = await fetch(`http://127.0.0.1:${ports.operations[n]}${path}`, { signal });
+      const answer = await fetch(`http://${operationsOf(n)}${path}`, { signal });
       return await answer.text();
     } catch {
       return undefined;
@@ -166,6 +194,7 @@ export async function openFaultSystem(
     control,
     keys,
     wires: { api: apiWires, driverDatabase, apiDatabase },
+    ...(hosts === undefined ? {} : { hosts }),
     nodes,
     async restartNode(n, signal, where) {
       const before = nodes.get(n);
@@ -228,6 +257,12 @@ async function inTime<Value>(late: string, work: Promise<Value>): Promise<Value>
     clock.abort();
     limit.catch(() => {});
   }
+}
+
+/** The API’s driver listener where the nodes’ hosts reach it, with a certificate for that address. */
+async function listenOn(host: string, { driver }: ApiFile): Promise<ApiFile['driver']> {
+  const authority = await openAuthority(dirname(driver.certificateFile), 'Local application CA');
+  return { ...driver, host, ...(await authority.issue('signing-api-drivers', 'server', [host])) };
 }
 
 async function rewrite<File>(file: string, change: Change<File>): Promise<void> {

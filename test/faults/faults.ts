@@ -1,3 +1,4 @@
+import { clockFaults } from './clock-faults.ts';
 import type { Fault } from './fault.ts';
 import { hsmFaults } from './hsm-faults.ts';
 import { networkFaults } from './network-faults.ts';
@@ -11,5 +12,6 @@ export const faults: readonly Fault[] = [
   ...operatorFaults,
   ...processFaults,
   ...networkFaults,
+  ...clockFaults,
   ...versionFaults,
 ];

@@ -43,7 +43,7 @@ export const apiRestarted: Fault = {
 
 /** Everything of node 1 stands still and nothing of it is on the wire any more: no FIN, no RST. */
 const powerOff: Fault = {
-  name: 'node powered off (packets dropped, no FIN)',
+  name: 'node stopped dead, its connections frozen',
   async inject(system) {
     const worker = await workerOf(system, 1);
     system.wires.api[1]?.freeze();

@@ -1,5 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeStatus } from '../../src/primary/operations/status.ts';
 import { type Load, type SignedRequest, startLoad } from '../support/load.ts';
@@ -8,6 +6,7 @@ import type { Answer } from '../support/signing-application.ts';
 import { until } from '../support/until.ts';
 import type { Fault } from './fault.ts';
 import type { FaultSystem } from './fault-system.ts';
+import { measureEffort, storms } from './storms.ts';
 
 export interface FaultResult {
   readonly name: string;
@@ -32,9 +31,6 @@ const loadLimitMs = 120_000;
 const enough = 12;
 const lookMs = 60;
 
-/** Lines that all processes together may log for one row: a fault that lasts is told once, not again and again. */
-const mostLogLines = 500;
-
 /**
  * The bound of design and issue for a request that meets a fault of one HSM or node; a call that hangs costs its
  * deadline on top. Only where no retry is needed: a caller who comes again decides when.
@@ -50,7 +46,7 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
   const during: string[] = [];
   const retryOnce = fault.expect.retryOnce === true;
   const retries = retryOnce ? { retryOnceAfter: () => system.back() } : {};
-  const loggedBefore = logLines(system);
+  const effortBefore = measureEffort(system);
   let recoveredMs = Number.NaN;
   let load: Load | undefined;
   let watching = true;
@@ -123,8 +119,7 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
   const { mayAnswer } = fault.expect;
   const judged = judgeHistory(history, { tries: retryOnce ? 2 : 1, again, ...(mayAnswer && { mayAnswer }) });
   problems.push(...judged.faults);
-  const logged = logLines(system) - loggedBefore;
-  if (logged > mostLogLines) problems.push(`${logged} lines were logged`);
+  problems.push(...storms(effortBefore, measureEffort(system), history.length));
   const limitMs = servedWithinMs + (fault.expect.deadlineMs ?? 0);
   if (timed && !retryOnce && mayAnswer === undefined && judged.slowestMs > limitMs)
     problems.push(`the slowest request took ${Math.round(judged.slowestMs)} ms, more than ${limitMs}`);
@@ -172,9 +167,4 @@ async function lookAgain(load: Load, history: readonly SignedRequest[]): Promise
     if (last?.is === 'signed') answers.push(await load.look(key, last.id));
   }
   return answers;
-}
-
-function logLines({ system: { places } }: FaultSystem): number {
-  const texts = readdirSync(places.logs).map((name) => readFileSync(join(places.logs, name), 'utf8'));
-  return texts.reduce((sum, text) => sum + text.split('\n').length, 0);
 }

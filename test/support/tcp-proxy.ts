@@ -13,8 +13,11 @@ export interface TcpProxy {
   thaw(): void;
 }
 
-/** @param target a port of 127.0.0.1; a function is asked for each connection. */
-export async function openTcpProxy(t: Cleanup, target: number | (() => number)): Promise<TcpProxy> {
+/**
+ * @param target a port of 127.0.0.1; a function is asked for each connection.
+ * @param host to listen on.
+ */
+export async function openTcpProxy(t: Cleanup, target: number | (() => number), host = '127.0.0.1'): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let frozen = false;
   const server = createServer((near) => {
@@ -33,7 +36,7 @@ export async function openTcpProxy(t: Cleanup, target: number | (() => number)):
       });
     }
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const cut = (): void => {
     for (const socket of sockets) socket.destroy();
   };

@@ -19,8 +19,11 @@ const certificateDays = 397;
 
 export interface Authority {
   readonly certificateFile: string;
-  /** The files of this name; they are made when they are not there. `server`: for localhost and 127.0.0.1. */
-  issue(name: string, use: 'server' | 'client'): Promise<IssuedFiles>;
+  /**
+   * The files of this name; they are made when they are not there. `server`: for localhost and 127.0.0.1.
+   * @param addresses more IP addresses of the server.
+   */
+  issue(name: string, use: 'server' | 'client', addresses?: readonly string[]): Promise<IssuedFiles>;
 }
 
 export interface IssuedFiles {
@@ -41,7 +44,7 @@ export async function openAuthority(directory: string, commonName: string): Prom
 
   return {
     certificateFile,
-    async issue(name, use) {
+    async issue(name, use, addresses = []) {
       const files = { certificateFile: join(directory, `${name}.pem`), privateKeyFile: join(directory, `${name}.key`) };
       if (existsSync(files.certificateFile) && existsSync(files.privateKeyFile)) return files;
       const keys = await generateKeys();
@@ -58,7 +61,7 @@ export async function openAuthority(directory: string, commonName: string): Prom
           new x509.ExtendedKeyUsageExtension([
             use === 'server' ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth,
           ]),
-          ...(use === 'server' ? [localNames()] : []),
+          ...(use === 'server' ? [serverNames(addresses)] : []),
         ],
       });
       await writePair(files, certificate, keys.privateKey);
@@ -72,10 +75,10 @@ export function certificateSha256(pem: string | Buffer): string {
   return createHash('sha256').update(new X509Certificate(pem).raw).digest('hex');
 }
 
-function localNames(): x509.SubjectAlternativeNameExtension {
+function serverNames(addresses: readonly string[]): x509.SubjectAlternativeNameExtension {
   return new x509.SubjectAlternativeNameExtension([
     { type: 'dns', value: 'localhost' },
-    { type: 'ip', value: '127.0.0.1' },
+    ...['127.0.0.1', ...addresses].map((value) => ({ type: 'ip' as const, value })),
   ]);
 }
 
@@ -95,8 +98,8 @@ async function makeAuthority(commonName: string, certificateFile: string, privat
 }
 
 function validity(days: number): { notBefore: Date; notAfter: Date } {
-  // A minute back: the clocks of two hosts are never equal.
-  return { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + days * dayMs) };
+  // A day back: a host whose clock is behind must not lose the service to a certificate that is new.
+  return { notBefore: new Date(Date.now() - dayMs), notAfter: new Date(Date.now() + days * dayMs) };
 }
 
 async function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
