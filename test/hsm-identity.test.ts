@@ -151,3 +151,23 @@ t.test('a token that is taken away while the slot works is a lost device', async
   t.match(await hsm.probe(), { ok: false, retryable: true });
   await hsm.stop();
 });
+
+t.test(
+  'the fingerprint of the master key is the same on each token that holds it, and another for another key',
+  async (t) => {
+    const fingerprints: unknown[] = [];
+    for (const [ceremony, of] of [
+      [store.ceremony, slot],
+      [store.ceremony, store.slots[1]],
+      [other.ceremony, other.slot],
+    ] as const) {
+      const hsm = await open({ ceremony }, of);
+      fingerprints.push(hsm.fingerprint);
+      await hsm.stop();
+    }
+    const [one, sibling, stranger] = fingerprints;
+    t.match(one, { method: 'RFC5649-SHA256', value: /^[0-9a-f]{16}$/ });
+    t.strictSame(sibling, one);
+    t.notMatch(stranger, one as object);
+  },
+);

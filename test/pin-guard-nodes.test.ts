@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { clearPin } from '../src/cli/pin.ts';
@@ -73,11 +73,16 @@ t.test('a wrong PIN costs the token one try, however many nodes and workers star
 });
 
 t.test('a right PIN that the token refused for a while is tried again only when an operator says so', async (t) => {
-  const { faults, configurations } = await prepare(t, pin);
-  const [file] = configurations;
+  const { faults, configurations, pinFile } = await prepare(t, pin);
+  const [file, otherFile] = configurations;
+  // On another host: nobody touches its file.
+  writeFileSync(`${pinFile}-there`, pin, { mode: 0o600 });
+  writeFileSync(otherFile, readFileSync(otherFile, 'utf8').replaceAll(pinFile, `${pinFile}-there`));
   faults.set([{ action: 'wrong-pin' }]);
   const node = startNode(t, file);
   await latched(node);
+  const other = startNode(t, otherFile);
+  await latched(other);
   faults.clear();
   const said: string[] = [];
   const configuration = loadConfiguration(file, driverConfiguration);
@@ -89,9 +94,13 @@ t.test('a right PIN that the token refused for a while is tried again only when 
   t.equal(node.count('slot ready'), 0);
   await clear(true);
   await node.line('slot ready');
+  await other.line('slot ready');
+  await other.line('an operator cleared the PIN; the slot is tried again');
   t.equal(faults.stats().loginsRefused, 1);
-  node.signalGroup('SIGTERM');
-  await node.exited;
+  for (const one of [node, other]) {
+    one.signalGroup('SIGTERM');
+    await one.exited;
+  }
 });
 
 t.test('a token that would lock at the next wrong PIN is not tried, and the log says what to do', async (t) => {

@@ -57,6 +57,7 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
     fork: (slot, listener) => forkWorker(JSON.stringify(inForce), slot, listener),
     turns: createStartUpTurns(),
     clusterTurns,
+    pinClears: (withinMs) => cluster.pinClears(withinMs),
     releases: createReleaseClient(() => inForce.api, log),
     log,
   });

@@ -17,3 +17,15 @@ export function tokenInCluster({ tokenLabel, tokenSerial }: SlotConfiguration, f
 export function pinGroup(slot: SlotConfiguration): string {
   return slot.pinGuardGroup ?? slot.tokenSerial ?? tokenInNode(slot);
 }
+
+/** Whether an order for one counter is meant for this slot. What is not known of it speaks for it: the guard decides. */
+export function mayShareCounter(
+  { pinGuardGroup, tokenLabel, tokenSerial }: SlotConfiguration,
+  facts: SlotFacts | undefined,
+  order: { readonly guardGroup: string; readonly tokenSerial: string; readonly tokenLabel: string },
+): boolean {
+  if (pinGuardGroup !== undefined) return order.guardGroup === pinGuardGroup;
+  const serial = tokenSerial ?? facts?.token.serial;
+  if (serial !== undefined) return order.guardGroup === serial || order.tokenSerial === serial;
+  return order.tokenLabel === tokenLabel;
+}

@@ -2,6 +2,7 @@ import type { SlotConfiguration } from '../shared/configuration/sections.ts';
 import { CodedError } from '../shared/errors.ts';
 import type { HsmWork, HsmWorkAnswer } from '../shared/hsm-work.ts';
 import type { Log } from '../shared/log.ts';
+import type { Cluster } from './cluster/cluster.ts';
 import type { ClusterTurns } from './cluster/turns.ts';
 import { createPinWatch, sharePinVerdict } from './pin-watch.ts';
 import type { ReleaseClient } from './release-client.ts';
@@ -47,6 +48,8 @@ export interface SupervisorOptions {
   readonly fork: (slot: string, listener: WorkerListener) => WorkerHandle;
   readonly turns: StartUpTurns;
   readonly clusterTurns: ClusterTurns;
+  /** Operators’ orders of the last so many milliseconds that PINs may be tried once more. */
+  readonly pinClears: Cluster['pinClears'];
   readonly releases: ReleaseClient;
   readonly log: Log;
 }
@@ -63,7 +66,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const stateListeners = new Set<(slot: SlotView, before: SlotState) => void>();
   const reportListeners = new Set<(slot: SlotView) => void>();
   const keepers = new Map<string, SlotKeeper>();
-  const pinWatch = createPinWatch(() => [...keepers.values()], log);
+  const pinWatch = createPinWatch(() => [...keepers.values()], options.pinClears, log);
   const clocks: (() => void)[] = [];
   let stopping = false;
 

@@ -14,7 +14,7 @@ export const idleReport: WorkFacts = {
   leasedOnce: false,
 };
 
-export function slotFacts({ token, capabilities, probeTable, keys }: Hsm, ring: KeyRing): SlotFacts {
+export function slotFacts({ token, capabilities, probeTable, keys, fingerprint }: Hsm, ring: KeyRing): SlotFacts {
   const { masterKey, integrityKey } = ring.current;
   return {
     token,
@@ -22,6 +22,7 @@ export function slotFacts({ token, capabilities, probeTable, keys }: Hsm, ring: 
     masterKeyId: masterKey.id,
     integrityKeyId: integrityKey.id,
     keys,
+    ...(fingerprint === undefined ? {} : { fingerprint }),
     capabilities,
     probe: probeTable,
   };

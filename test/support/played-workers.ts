@@ -62,6 +62,7 @@ export function supervise(t: Test, slotNames: readonly string[], options: Played
       };
     },
     turns: createStartUpTurns(),
+    pinClears: async () => [],
     clusterTurns,
     releases: { release: async (instance) => void released.push(instance) },
     log: createLog('debug', {}, { write: (line) => void log.push(JSON.parse(line)) }),

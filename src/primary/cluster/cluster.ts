@@ -3,12 +3,15 @@ import { createPool } from '../../shared/database/pool.ts';
 import type { Log } from '../../shared/log.ts';
 import { type ClusterView, createMembership } from './membership.ts';
 import type { NodeSlot } from './nodes.ts';
+import { type PinClear, recentPinClears } from './pin-clears.ts';
 import { clusterPool, type Self } from './statement.ts';
 import { type ClusterTurns, createClusterTurns } from './turns.ts';
 
 /** This node's membership and turns over one pool of two connections. */
 export interface Cluster {
   readonly turns: ClusterTurns;
+  /** Operators’ orders not older than this. Rejects where the database does not answer. */
+  pinClears(withinMs: number): Promise<readonly PinClear[]>;
   view(): ClusterView;
   start(): void;
   /** Leaves, within about a second or without having told anybody. */
@@ -35,6 +38,7 @@ export function createCluster(
   });
   return {
     turns,
+    pinClears: (withinMs) => recentPinClears(pool, withinMs),
     view: () => membership.view(),
     start: () => membership.start(),
     async stop() {

@@ -6,6 +6,7 @@ import { tagMessage, type WrappedKey } from '../wrapped-key.ts';
 import { type CallCells, cpuMs, oldestCallMs } from './call-clock.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { failureOf } from './failure.ts';
+import type { Fingerprint } from './fingerprint.ts';
 import type { GeneratedKey, GenerateKeyJob, HsmResult, KeyProof, SignAnswer, SignJob } from './jobs.ts';
 import type { TokenInfo } from './module.ts';
 import type { ProbedCurve, Proof } from './probe.ts';
@@ -22,6 +23,7 @@ export interface Hsm {
   readonly probeTable: readonly ProbedCurve[];
   /** Which keys of the ring this slot holds; only their rows can be used here. */
   readonly keys: readonly KeyProof[];
+  readonly fingerprint: Fingerprint | undefined;
   readonly token: Omit<TokenInfo, 'flags'>;
   generateKeys(jobs: readonly GenerateKeyJob[]): Promise<readonly HsmResult<GeneratedKey>[]>;
   /** Spread over the threads; one unwrap per job. */
@@ -116,6 +118,7 @@ export function createHsm(
     capabilities: proof.capabilities,
     probeTable: proof.probeTable,
     keys: proof.keys,
+    fingerprint: proof.fingerprint,
     oldestCallMs: () => oldestCallMs(calls),
     pkcs11CpuMs: () => cpuMs(calls),
     busyThreads: () => threads.filter((thread) => thread.alive && thread.inFlight > 0).length,

@@ -5,6 +5,7 @@ import type { WrapAlgorithm, WrapMethod } from '../../shared/wrap-algorithms.ts'
 import { flag, valueIsRefused } from './attributes.ts';
 import { CKA, CKF } from './constants.ts';
 import { curveFacts } from './curve.ts';
+import { type Fingerprint, fingerprintOf } from './fingerprint.ts';
 import { mustBeChecked, mustHold, proveCanaries, proveFurtherKeys, proveKeys } from './identity.ts';
 import type { KeyProof } from './jobs.ts';
 import type { Session } from './session.ts';
@@ -35,6 +36,8 @@ export interface Proof {
   readonly startUpBlob: StartUpBlob;
   /** Of every key of the ring: the current ones are proven, or this is thrown. */
   readonly keys: readonly KeyProof[];
+  /** Of the current master key; undefined where this token cannot make one. */
+  readonly fingerprint: Fingerprint | undefined;
 }
 
 /**
@@ -74,6 +77,7 @@ export function proveSlot(bench: Workbench): Proof {
     capabilities: proven.flatMap((curve) => [capability('GenerateKey', curve), capability('Sign', curve)]),
     startUpBlob,
     keys: proveFurtherKeys(bench.held, bench.ring, working, bench.purpose),
+    fingerprint: fingerprintOf(session),
   };
 }
 

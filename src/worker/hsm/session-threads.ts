@@ -49,7 +49,8 @@ export async function openHsm(options: HsmOptions): Promise<Hsm> {
     const proof = await first.ask('prove', undefined);
     await Promise.all(threads.map((thread) => thread.ask('arm', { startUpBlob: proof.startUpBlob, keys: proof.keys })));
     for (const row of proof.probeTable) log.info({ ...row }, 'curve and wrap mechanism probed');
-    log.info({ capabilities: proof.capabilities, masterKey: ring.current.masterKey.id }, 'slot proven');
+    const { capabilities, fingerprint } = proof;
+    log.info({ capabilities, masterKey: ring.current.masterKey.id, fingerprint: fingerprint?.value }, 'slot proven');
     for (const key of proof.keys) {
       if (!key.proven) log.warn({ key: key.id, cause: key.why }, 'slot lacks a further key; it cannot serve its rows');
     }
