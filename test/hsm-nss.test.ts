@@ -4,6 +4,7 @@ import t from 'tap';
 import { openEntrance } from '../src/ceremony/entrance.ts';
 import { provenWrapMethods } from '../src/ceremony/transport.ts';
 import { tryAttacks } from '../src/qualify/attacks.ts';
+import { tryP384 } from '../src/qualify/p384.ts';
 import { hmacKey, plainWrappingKey, throwAwayMasterKey } from '../src/qualify/throw-away.ts';
 import { judge } from '../src/qualify/verdict.ts';
 import { CKA, CKM } from '../src/worker/hsm/constants.ts';
@@ -19,7 +20,7 @@ import { everyWrapMethod } from '../src/worker/hsm/wrap.ts';
 const file = ['/usr/lib/x86_64-linux-gnu/libsoftokn3.so', '/usr/lib/aarch64-linux-gnu/libsoftokn3.so'].find(existsSync);
 const skip = file === undefined ? 'NSS is not here (apt-get install libnss3)' : false;
 
-t.test('NSS softokn, P-256', { skip }, async (t) => {
+t.test('NSS softokn, P-256 and P-384', { skip }, async (t) => {
   const module = file ?? '';
   const nss = loadNss(module);
   const [slot] = nss.slots();
@@ -54,6 +55,18 @@ t.test('NSS softokn, P-256', { skip }, async (t) => {
     }
     t.match(row(rows, 'P-256', CKM.AES_GCM), { advertised: false, works: false });
     t.match(row(rows, 'secp256k1', CKM.AES_KEY_WRAP_KWP), { works: false }, 'a curve that it does not have');
+  });
+
+  t.test('P-384 makes the same round trip', async (t) => {
+    const masterKey = plainWrappingKey(nss, handle);
+    for (const mechanism of [CKM.AES_KEY_WRAP_KWP, CKM.AES_KEY_WRAP_PAD]) {
+      const wrapMethod = { algorithm: 'RFC5649', mechanism } as const;
+      const session = sessionWith(withPublicKeys(nss), handle, { masterKey, integrityKey: masterKey, wrapMethod });
+      t.same(tryP384(session), { works: true }, `0x${mechanism.toString(16)}`);
+    }
+    const wrapMethod = { algorithm: 'AES-GCM', mechanism: CKM.AES_GCM } as const;
+    const gcm = sessionWith(withPublicKeys(nss), handle, { masterKey, integrityKey: masterKey, wrapMethod });
+    t.match(tryP384(gcm), { works: false, failure: /C_WrapKey answered/ });
   });
 
   t.test(
@@ -94,7 +107,10 @@ t.test('NSS softokn, P-256', { skip }, async (t) => {
       ]) {
         t.ok(possible.includes(name), name);
       }
-      const verdict = judge({ rows, confirmed: [wrapMethod], hmac: true }, { notTaken: made.notTaken, attacks });
+      const verdict = judge(
+        { rows, confirmed: [wrapMethod], hmac: true },
+        { p384: { works: true }, notTaken: made.notTaken, attacks },
+      );
       t.equal(verdict.tier, 'B');
       t.ok(verdict.reasons.length > 3);
     },

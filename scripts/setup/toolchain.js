@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { run, SetupError } from './command.js';
 import { root } from './places.js';
@@ -11,10 +11,26 @@ const tools = {
   cmake: { found: () => onPath('cmake'), debian: 'cmake' },
   patch: { found: () => onPath('patch'), debian: 'patch' },
   'dpkg-source': { found: () => onPath('dpkg-source'), debian: 'dpkg-dev' },
+  'pkg-config': { found: () => onPath('pkg-config'), debian: 'pkg-config' },
+  'SQLite headers': { found: () => existsSync('/usr/include/sqlite3.h'), debian: 'libsqlite3-dev' },
+  libclang: { found: hasLibclang, debian: 'libclang1' },
   'OpenSSL headers': { found: () => existsSync('/usr/include/openssl/evp.h'), debian: 'libssl-dev' },
 };
 
 /** @typedef {keyof typeof tools} Tool */
+
+/** Where Debian puts it: beside the system's libraries, or in a folder of its version of LLVM. */
+function hasLibclang() {
+  const base = '/usr/lib';
+  const folders = readdirSync(base).flatMap((name) => [join(base, name), join(base, name, 'lib')]);
+  return folders.some((folder) => {
+    try {
+      return readdirSync(folder).some((file) => /^libclang(-\d+)?\.so/.test(file));
+    } catch {
+      return false;
+    }
+  });
+}
 
 /** Whether a program of this name can be run. */
 export function onPath(name) {

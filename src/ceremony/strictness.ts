@@ -1,5 +1,5 @@
 import type { Curve } from '../shared/keys.ts';
-import { valueIsRefused } from '../worker/hsm/attributes.ts';
+import { flag, valueIsRefused } from '../worker/hsm/attributes.ts';
 import { CKA, CKK, CKO } from '../worker/hsm/constants.ts';
 import { Pkcs11Fault } from '../worker/hsm/fault.ts';
 import type { Handle, Template } from '../worker/hsm/module.ts';
@@ -15,7 +15,8 @@ import { unwrapKey } from '../worker/hsm/wrap.ts';
 export function findLaxness(session: Session, curve: Curve, blob: Buffer): readonly string[] {
   const { cryptoki, handle, masterKey, wrapMethod } = session;
   const allowed: string[] = [];
-  const mustRefuse = (what: string, attempt: () => void): void => {
+  /** @param attempt false: the token said yes, and it had no effect. */
+  const mustRefuse = (what: string, attempt: () => unknown): void => {
     if (!isRefused(attempt)) allowed.push(what);
   };
 
@@ -23,9 +24,15 @@ export function findLaxness(session: Session, curve: Curve, blob: Buffer): reado
     cryptoki.setAttributes(handle, masterKey, [{ type: CKA.DECRYPT, value: true }]);
     cryptoki.setAttributes(handle, masterKey, [{ type: CKA.DECRYPT, value: false }]);
   });
-  for (const [what, template] of laxTemplates(curve)) {
+  for (const { what, template, effect } of laxTemplates(curve)) {
     mustRefuse(`unwrapping a key ${what}`, () => {
-      cryptoki.destroyObject(handle, unwrapKey(cryptoki, handle, wrapMethod, masterKey, blob, template));
+      const key = unwrapKey(cryptoki, handle, wrapMethod, masterKey, blob, template);
+      try {
+        // Some tokens make the key as the master key's template demands, whatever the call says: no harm is done.
+        return effect === undefined || flag(cryptoki, handle, key, effect[0]) !== !effect[1];
+      } finally {
+        cryptoki.destroyObject(handle, key);
+      }
     });
   }
   valueIsRefused(cryptoki, handle, masterKey, 'the master key');
@@ -36,33 +43,44 @@ export function findLaxness(session: Session, curve: Curve, blob: Buffer): reado
   return allowed;
 }
 
-function laxTemplates(curve: Curve): readonly (readonly [string, Template])[] {
+interface LaxTemplate {
+  readonly what: string;
+  readonly template: Template;
+  /** The attribute that the thief wants, and its value; without one, any key is what he wants. */
+  readonly effect?: readonly [number, boolean];
+}
+
+function laxTemplates(curve: Curve): readonly LaxTemplate[] {
   const strict = unwrapTemplate(curve);
-  const instead = (type: number, value: boolean): Template =>
-    strict.map((one) => (one.type === type ? { type, value } : one));
+  const instead = (what: string, type: number, value: boolean): LaxTemplate => {
+    return { what, template: strict.map((one) => (one.type === type ? { type, value } : one)), effect: [type, value] };
+  };
   return [
-    ['as extractable', instead(CKA.EXTRACTABLE, true)],
-    ['as not sensitive', instead(CKA.SENSITIVE, false)],
-    ['as a token object', instead(CKA.TOKEN, true)],
-    ['for derivation', instead(CKA.DERIVE, true)],
-    ['without saying that it is not extractable', strict.filter(({ type }) => type !== CKA.EXTRACTABLE)],
-    [
-      'as a generic secret',
-      [
+    instead('as extractable', CKA.EXTRACTABLE, true),
+    instead('as not sensitive', CKA.SENSITIVE, false),
+    instead('as a token object', CKA.TOKEN, true),
+    instead('for derivation', CKA.DERIVE, true),
+    {
+      what: 'without saying that it is not extractable',
+      template: strict.filter(({ type }) => type !== CKA.EXTRACTABLE),
+      effect: [CKA.EXTRACTABLE, true],
+    },
+    {
+      what: 'as a generic secret',
+      template: [
         { type: CKA.CLASS, value: CKO.SECRET_KEY },
         { type: CKA.KEY_TYPE, value: CKK.GENERIC_SECRET },
         { type: CKA.TOKEN, value: false },
         { type: CKA.SENSITIVE, value: false },
         { type: CKA.EXTRACTABLE, value: true },
       ],
-    ],
+    },
   ];
 }
 
-function isRefused(attempt: () => void): boolean {
+function isRefused(attempt: () => unknown): boolean {
   try {
-    attempt();
-    return false;
+    return attempt() === false;
   } catch (error) {
     if (error instanceof Pkcs11Fault && error.ckr.class === 'request') return true;
     throw error;

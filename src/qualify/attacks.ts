@@ -1,5 +1,6 @@
 import { ulong } from '../ceremony/unwrap-master-key.ts';
 import type { Curve } from '../shared/keys.ts';
+import { flag } from '../worker/hsm/attributes.ts';
 import { CKA, CKK, CKM, CKO } from '../worker/hsm/constants.ts';
 import { Pkcs11Fault } from '../worker/hsm/fault.ts';
 import type { Handle, Template } from '../worker/hsm/module.ts';
@@ -20,8 +21,14 @@ export function tryAttacks(session: Session, curve: Curve): readonly Attack[] {
   const strict = unwrapTemplate(curve);
   const instead = (type: number, value: boolean): Template =>
     strict.map((one) => (one.type === type ? { type, value } : one));
-  const unwrap = (template: Template, by: Handle = masterKey): void =>
-    session.destroy(unwrapKey(cryptoki, handle, wrapMethod, by, blob, template));
+  const unwrap = (template: Template, effect?: readonly [number, boolean]): void => {
+    const key = unwrapKey(cryptoki, handle, wrapMethod, masterKey, blob, template);
+    try {
+      if (effect !== undefined) mustHave(session, key, ...effect);
+    } finally {
+      session.destroy(key);
+    }
+  };
   const set = (template: Template): void => cryptoki.setAttributes(handle, masterKey, template);
   const extractable = instead(CKA.EXTRACTABLE, true);
 
@@ -33,13 +40,16 @@ export function tryAttacks(session: Session, curve: Curve): readonly Attack[] {
     attempt('wrap an unwrapped key again, though it is not extractable', () =>
       session.withUnwrapped(curve, blob, (key) => session.wrap(key)),
     ),
-    attempt('unwrap as extractable', () => unwrap(extractable)),
-    attempt('unwrap as not sensitive', () => unwrap(instead(CKA.SENSITIVE, false))),
+    attempt('unwrap as extractable', () => unwrap(extractable, [CKA.EXTRACTABLE, true])),
+    attempt('unwrap as not sensitive', () => unwrap(instead(CKA.SENSITIVE, false), [CKA.SENSITIVE, false])),
     attempt('unwrap without saying that it is not extractable', () =>
-      unwrap(strict.filter(({ type }) => type !== CKA.EXTRACTABLE)),
+      unwrap(
+        strict.filter(({ type }) => type !== CKA.EXTRACTABLE),
+        [CKA.EXTRACTABLE, true],
+      ),
     ),
     attempt('unwrap as a secret key', () => unwrap(secretKey)),
-    attempt('unwrap as a token object', () => unwrap(instead(CKA.TOKEN, true))),
+    attempt('unwrap as a token object', () => unwrap(instead(CKA.TOKEN, true), [CKA.TOKEN, true])),
     attempt('copy the master key (C_CopyObject), free of its limits', () => {
       const limits: Template = [
         { type: CKA.DECRYPT, value: true },
@@ -62,7 +72,7 @@ export function tryAttacks(session: Session, curve: Curve): readonly Attack[] {
     }),
     attempt('empty CKA_UNWRAP_TEMPLATE, then unwrap as extractable', () => {
       set([{ type: CKA.UNWRAP_TEMPLATE, value: Buffer.alloc(0) }]);
-      unwrap(extractable);
+      unwrap(extractable, [CKA.EXTRACTABLE, true]);
     }),
   ];
   // Told, because it may be a token object that stays.
@@ -100,6 +110,12 @@ function mustHide({ cryptoki, handle }: Session, key: Handle): void {
   const { length } = value;
   value.fill(0);
   if (length === 0) throw new WithoutEffect('an empty value');
+}
+
+/** A token may fill in what the call left out, and override what it said (PKCS#11 3.1 leaves room for both). */
+function mustHave({ cryptoki, handle }: Session, key: Handle, type: number, wanted: boolean): void {
+  if (flag(cryptoki, handle, key, type) === !wanted)
+    throw new WithoutEffect('CKR_OK, but made as the template demands');
 }
 
 function mustBe({ cryptoki, handle, masterKey }: Session, type: number, value: Buffer): void {

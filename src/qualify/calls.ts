@@ -5,6 +5,7 @@ import type { Curve } from '../shared/keys.ts';
 import type { WrapMethod } from '../shared/wrap-algorithms.ts';
 import type { LibraryInfo, TokenInfo } from '../worker/hsm/module.ts';
 import type { ProbedCurve } from '../worker/hsm/probe.ts';
+import type { P384Facts } from './p384.ts';
 
 /** What the coordinating process asks of a slot's process (token-process.ts), in the order of the report. */
 export interface QualifyCalls {
@@ -52,6 +53,8 @@ export interface Attack {
 }
 
 export interface AttackFacts {
+  /** On the same key. */
+  readonly p384: P384Facts;
   /** Attributes of the master key's template that the token did not take. */
   readonly notTaken: readonly string[];
   readonly attacks: readonly Attack[];

@@ -40,6 +40,7 @@ function slotText(slot: SlotReport): string[] {
       const method = { algorithm: row.wrapAlgorithm, mechanism: row.wrapMechanism };
       return `  ${row.curve.padEnd(10)} ${methodName(method).padEnd(22)} ${row.works ? `works${confirmation(slot, method)}` : row.failure}`;
     }),
+    ...(attacks === undefined ? [] : [`  P-384      ${p384Text(attacks)} (no curve of this driver)`]),
     '',
     ...(attacks === undefined ? [] : attackText(attacks)),
     ...(slot.method === undefined ? [] : rateText(slot, slot.method)),
@@ -52,6 +53,10 @@ function confirmation({ wraps: { confirmed } }: SlotReport, method: WrapMethod):
     ({ algorithm, mechanism }) => algorithm === method.algorithm && mechanism === method.mechanism,
   );
   return named ? '' : '; NOT what it is called: OpenSSL does not open its blobs';
+}
+
+function p384Text({ p384: { works, failure } }: NonNullable<SlotReport['attacks']>): string {
+  return works ? 'works' : (failure ?? 'does not work');
 }
 
 function attackText({ notTaken, attacks }: NonNullable<SlotReport['attacks']>): string[] {

@@ -18,6 +18,7 @@ import { signVerified } from '../worker/hsm/sign-verified.ts';
 import { everyWrapMethod } from '../worker/hsm/wrap.ts';
 import { tryAttacks } from './attacks.ts';
 import type { AttackFacts, QualifyCalls, WrapFacts } from './calls.ts';
+import { tryP384 } from './p384.ts';
 import { measureRates } from './rates.ts';
 import { findSessionLimit } from './session-limit.ts';
 import { hmacKey, plainWrappingKey, throwAwayMasterKey } from './throw-away.ts';
@@ -132,13 +133,14 @@ function attacks(wrapMethod: WrapMethod, curve: QualifyCalls['attacks']['ask']['
     entrance === undefined ? undefined : throwAwayMasterKey(handle, slot.module, entrance, wrapMethod.mechanism);
   throwAway = made?.handle ?? plainWrappingKey(cryptoki, handle);
   const session = sessionWith(cryptoki, handle, { masterKey: throwAway, integrityKey: throwAway, wrapMethod });
+  const p384 = tryP384(session);
   const found = tryAttacks(session, curve);
   // The attacks may have changed it: the rates are measured on a fresh one.
   if (entrance !== undefined && made !== undefined) {
     session.destroy(throwAway);
     throwAway = throwAwayMasterKey(handle, slot.module, entrance, wrapMethod.mechanism)?.handle;
   }
-  return { notTaken: made?.notTaken ?? ['the template as a whole'], attacks: found };
+  return { p384, notTaken: made?.notTaken ?? ['the template as a whole'], attacks: found };
 }
 
 /** On a session of its own, which it closes when the keys are not there. */
