@@ -43,6 +43,11 @@ test/chart-monitoring.test.ts holds that the page and every metric are there.
   labels: { severity: critical }
   annotations:
     summary: A row of the driver database is not as it was written
+- alert: HsmAuditHeadRefused
+  expr: sum by (namespace) (increase(hsm_driver_events_total{event="audit_heads_refused"}[15m])) > 0
+  labels: { severity: critical }
+  annotations:
+    summary: The audit log of a worker was cut or rewritten
 - alert: HsmJournalConflicts
   expr: sum by (namespace) (increase(hsm_driver_events_total{event=~"journal_conflicts|outcomes_conflicting"}[15m])) > 0
   labels: { severity: critical }
