@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { createPool } from '../src/shared/database/pool.ts';
+import type { KeyRing } from '../src/shared/key-ring.ts';
 import { createLog } from '../src/shared/log.ts';
 import {
   countToMove,
@@ -10,6 +11,7 @@ import {
   readRotations,
   stepRotation,
 } from '../src/shared/rotation/rotation-rows.ts';
+import { refuseRetiredKeys } from '../src/worker/retired-keys.ts';
 import { openTestDatabases } from './support/database.ts';
 
 /** What the driver database allows a rotation, and nobody else: everything here is done as the runtime role. */
@@ -111,6 +113,13 @@ t.test('a rotation moves rows from its old key to its new one, as they were read
   t.match((await readRotations(pool))[0], { state: 'finished', proof: { underOldKey: 0, underNewKey: 2 } });
   await t.rejects(addKey('key-late', 'mk-old'), { code: '23514' }, 'no new row can name the old key');
   await addKey('key-e', 'mk-new');
+  const of = (masterKey: string) =>
+    ({ current: { masterKey: { id: masterKey }, integrityKey: { id: 'ik-1' } } }) as unknown as KeyRing;
+  await t.rejects(refuseRetiredKeys(pool, of('mk-old')), {
+    code: 'CONFIG_INVALID',
+    detail: /mk-old, which a rotation/,
+  });
+  await refuseRetiredKeys(pool, of('mk-new'));
 
   t.equal((await pool.query('select forget_replaced_blobs($1) as n', [rotation.id])).rows[0]?.n, '0', 'not yet');
   t.ok(await stepRotation(pool, rotation.id, 'destroyed'));

@@ -22,6 +22,7 @@ import { openPolicy } from './policy/open-policy.ts';
 import { connectToPrimary, type PrimaryLink } from './primary-link.ts';
 import { startPulse } from './pulse.ts';
 import { idleReport, slotFacts } from './report.ts';
+import { refuseRetiredKeys } from './retired-keys.ts';
 import { serveRotation } from './serve-rotation.ts';
 import { createSlotState } from './slot-state.ts';
 import { startWork, type Working } from './start-work.ts';
@@ -87,6 +88,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   const pool = createPool(configuration.database, { applicationName, max: 2, durability: 'durable' }, log);
   releasers.add('database connections', () => pool.end(), 300);
   await checkSchema(pool, configuration.database, driverSchema);
+  await refuseRetiredKeys(pool, ring);
   const database = createDriverDatabase(pool, configuration.database, log);
   const policy = openPolicy(configuration, slot.name, database, log);
   releasers.add('policy', () => policy.state.stop());

@@ -21,7 +21,7 @@ const rotation = z.strictObject({
     .number()
     .min(0.1)
     .max(100_000)
-    .default(50)
+    .default(25)
     .describe('Most keys that are re-wrapped in a second: the HSM and the database have other work'),
 });
 
