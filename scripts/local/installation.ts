@@ -172,7 +172,8 @@ export async function writeConfigurations(
         ...(await authorities.drivers.issue(`node-${n}`, 'client')),
       },
       database: databases.driver,
-      ceremonyFile: places.ceremonyFile,
+      ceremonyFile: keysInUse(places).current,
+      furtherCeremonyFiles: [...keysInUse(places).further],
       slots: [{ ...slotOf(installation, n), sessions: 2 }],
       operations: { port: ports.operations[n] ?? 0 },
       ...(enforced ? { operators: openOperator(places).operators, authorisation: { mode: 'enforce' } } : {}),
@@ -184,4 +185,36 @@ export async function writeConfigurations(
 function writeYaml(file: string, content: unknown): void {
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, stringify(content));
+}
+
+/** The protocol files that nodes work with: the current one, and further ones while a key is rotated. */
+export interface KeysInUse {
+  readonly current: string;
+  readonly further: readonly string[];
+}
+
+export function keysInUse(places: Places): KeysInUse {
+  if (!existsSync(places.keysInUse)) return { current: places.ceremonyFile, further: [] };
+  return JSON.parse(readFileSync(places.keysInUse, 'utf8')) as KeysInUse;
+}
+
+export function writeKeysInUse(places: Places, keys: KeysInUse): void {
+  writeFileSync(places.keysInUse, `${JSON.stringify(keys)}\n`);
+}
+
+export type LocalToken = ReturnType<typeof tokenIn>;
+
+/** A fresh token for one rotation. */
+export async function openRotationToken(installation: Installation, number: number): Promise<LocalToken> {
+  const { places, secrets, module } = installation;
+  const directory = join(places.root, `tokens/rotation-${number}`);
+  const token = tokenIn(directory, `rotation-${number}`, secrets, module);
+  await openToken(installation, directory, token);
+  return token;
+}
+
+/** The ceremony’s configuration with a rotation token, for the keys of a protocol file. */
+export function rotationCeremony(installation: Installation, ceremonyFile: string, rotation: LocalToken) {
+  const tokens = nodeNumbers.map((n) => slotOf(installation, n));
+  return { kind: 'ceremony', keyStore, ceremonyFile, backup: backupOf(installation), rotation, tokens };
 }

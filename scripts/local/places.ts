@@ -13,6 +13,8 @@ export interface Places {
   readonly logs: string;
   readonly ceremony: string;
   readonly ceremonyFile: string;
+  /** Which protocol files the nodes work with, once a key was rotated. */
+  readonly keysInUse: string;
   /** Key of the operator, lists and orders. */
   readonly operator: string;
   readonly apiConfig: string;
@@ -37,6 +39,7 @@ export function placesBelow(directory: string): Places {
     ceremony: join(root, 'ceremony/config.yaml'),
     ceremonyFile: join(root, 'ceremony/protocol.json'),
     operator: join(root, 'operator'),
+    keysInUse: join(root, 'ceremony/keys-in-use.json'),
     apiConfig: join(root, 'api/config.yaml'),
     client: join(root, 'client.json'),
     samples: join(root, 'samples.json'),

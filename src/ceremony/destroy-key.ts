@@ -31,15 +31,20 @@ export async function destroyKey(
     refuseAbsent(content, participants);
     for (const one of participants) people.say(tokenRecord(one));
     const names = participants.map(({ token }) => token.name).join(', ');
+    const erased = absentRotationTokens(content, participants);
+    for (const token of erased) people.say(token);
     await people.agree(
       `Destroy ${kind} ${id} on ${names}? Deleted keys, and backups of the database from before the rotation, can never be opened again.`,
     );
     const keys = bothKeys(content).filter((key) => key.kind === kind);
     const removed = await each(participants, ({ child }) => child.ask('clean-up', keys));
-    const record = participants.map(
-      ({ token, info }, index) =>
-        `${token.name} (${info.serial}): ${removed[index]?.removed === 0 ? `${id} was not there` : `${id} destroyed`}`,
-    );
+    const record = [
+      ...erased,
+      ...participants.map(
+        ({ token, info }, index) =>
+          `${token.name} (${info.serial}): ${removed[index]?.removed === 0 ? `${id} was not there` : `${id} destroyed`}`,
+      ),
+    ];
     for (const line of record) people.say(line);
     const next: CeremonyFile = {
       ...content,
@@ -49,9 +54,18 @@ export async function destroyKey(
   });
 }
 
+/** They are erased after their rotation, and cannot be asked. */
+function absentRotationTokens({ tokens }: CeremonyFile, participants: readonly Participant[]): string[] {
+  return tokens
+    .filter(({ role, serial }) => role === 'rotation' && !participants.some(({ info }) => info.serial === serial))
+    .map(({ slot, serial }) => `rotation token ${slot} (${serial}) is not here: it must have been erased`);
+}
+
 /** A copy that stays anywhere is a key that was not destroyed. */
 function refuseAbsent({ tokens }: CeremonyFile, participants: readonly Participant[]): void {
-  const absent = tokens.filter(({ serial }) => !participants.some(({ info }) => info.serial === serial));
+  const absent = tokens.filter(
+    ({ role, serial }) => role !== 'rotation' && !participants.some(({ info }) => info.serial === serial),
+  );
   if (absent.length === 0) return;
   const list = absent.map(({ slot, serial, role }) => `${role} token ${slot} (${serial})`).join(', ');
   throw new CodedError('CEREMONY_REFUSED', `not in the configuration, though the protocol has it: ${list}`);
