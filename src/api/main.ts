@@ -9,6 +9,7 @@ import { connectionOptions, createPool } from '../shared/database/pool.ts';
 import { apiSchema } from '../shared/database/schema/api.ts';
 import { CodedError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
+import { readOperators } from '../shared/orders/operators.ts';
 import { createReleasers } from '../shared/releasers.ts';
 import { createApplicationServer } from './application/server.ts';
 import { createAuditAnchors } from './audit/audit-anchors.ts';
@@ -89,7 +90,12 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
     });
     releasers.add('webhook deliveries', () => deliveries.stop(), stopMarginMs);
 
-    const driverList = await startDriverList({ pool: relaxed, configured: configuration.driver.nodes, log });
+    const driverList = await startDriverList({
+      pool: relaxed,
+      configured: configuration.driver.nodes,
+      operators: configuration.operators && readOperators(configuration.operators),
+      log,
+    });
     releasers.add('driver list', () => driverList.stop());
     const anchors = createAuditAnchors(durable, pinned, log);
     const drivers = createDriverServer({ configuration, queue: queue.driver, drivers: driverList, anchors, log });

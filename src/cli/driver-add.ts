@@ -1,12 +1,17 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addNode } from '../api/driver/driver-nodes.ts';
+import { aboutNode } from '../api/driver/ordered-nodes.ts';
 import type { ApiConfiguration } from '../shared/configuration/api.ts';
 import { name as nameSchema } from '../shared/configuration/sections.ts';
 import { certificateSha256, openAuthority } from '../shared/crypto/certificate-authority.ts';
+import { inTransaction } from '../shared/database/transaction.ts';
 import { CodedError } from '../shared/errors.ts';
+import { requireOrder } from '../shared/orders/require-order.ts';
+import { recordOrder } from '../shared/orders/used-orders.ts';
 import { withApiDatabase } from './api-database.ts';
 import type { Command } from './command.ts';
+import { orderOption } from './order-option.ts';
 
 /**
  * Two ways to a certificate. With `--authority`, a small CA kept in that directory issues it (and is made when it is not
@@ -28,6 +33,7 @@ export const command: Command = {
     },
     { name: 'fingerprint', summary: 'let in only the certificate with this SHA-256', required: false, kind: 'text' },
     { name: 'san', summary: 'let in certificates with this DNS name', required: false, kind: 'text' },
+    orderOption('driver-add'),
   ],
   async run({ config, text }) {
     const name = validName(text.get('node') ?? '');
@@ -38,21 +44,28 @@ export const command: Command = {
     await withApiDatabase(config, 'api driver', async (pool, configuration) => {
       if (!configuration.keyStores.some(({ id }) => id === keyStore))
         throw new CodedError('NOT_FOUND', `key store ${keyStore} in ${config}`);
+      const { operators } = configuration;
       const issued = authority === undefined ? undefined : await issue(configuration, authority, name);
       const certificate = issued?.certificateSha256 ?? (fingerprint === undefined ? undefined : hexOf(fingerprint));
-      await addNode(pool, {
+      const node = {
         name,
         keyStore,
         ...(certificate === undefined ? {} : { certificateSha256: certificate }),
         ...(san === undefined ? {} : { san }),
+      };
+      const order = requireOrder({ keyStore, operators }, aboutNode(node), text.get('order'));
+      await inTransaction(pool, async (client) => {
+        if (order !== undefined) await recordOrder(client, order, { node: 'api' });
+        await addNode(client, node, order);
       });
       process.stdout.write(`Node ${name} is on the list, for key store ${keyStore}.\n${issued?.text ?? ''}`);
     });
   },
 };
 
-async function issue({ driver: { clientCaFile } }: ApiConfiguration, directory: string, name: string) {
-  if (existsSync(join(directory, `${name}.pem`)))
+/** Where operators are configured, the one that was issued at the first call waits for their order. */
+async function issue({ driver: { clientCaFile }, operators }: ApiConfiguration, directory: string, name: string) {
+  if (operators === undefined && existsSync(join(directory, `${name}.pem`)))
     throw invalid(`${join(directory, `${name}.pem`)} is there already; move it away to issue another`);
   const authority = await openAuthority(directory, 'HSM driver CA');
   if (!sameFile(authority.certificateFile, clientCaFile))

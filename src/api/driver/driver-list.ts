@@ -3,7 +3,9 @@ import type pg from 'pg';
 import { isUnreachable } from '../../shared/database/faults.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import type { Operators } from '../../shared/orders/operators.ts';
 import type { DriverNode } from '../queue/lease.ts';
+import { createOrderedNodes } from './ordered-nodes.ts';
 
 /** A node of the table: known by the SHA-256 of its certificate, by a DNS name in it, or by its common name. */
 interface ListedNode extends DriverNode {
@@ -35,10 +37,13 @@ export interface DriverListParts {
   readonly pool: pg.Pool;
   /** Of the configuration, by common name. */
   readonly configured: readonly DriverNode[];
+  /** Where they are configured, a node of the table needs their order. */
+  readonly operators?: Operators | undefined;
   readonly log: Log;
 }
 
-export async function startDriverList({ pool, configured, log }: DriverListParts): Promise<DriverList> {
+export async function startDriverList({ pool, configured, operators, log }: DriverListParts): Promise<DriverList> {
+  const orders = createOrderedNodes(operators, log);
   let listed: readonly ListedNode[] = [];
   let revoked: ReadonlySet<string> = new Set();
   const listeners: (() => void)[] = [];
@@ -52,16 +57,15 @@ export async function startDriverList({ pool, configured, log }: DriverListParts
       certificate_sha256: string | null;
       san: string | null;
       revoked: boolean;
-    }>('select name, key_store, certificate_sha256, san, revoked_at is not null as revoked from driver_node');
-    const active = rows.filter((row) => !row.revoked);
-    const inTable = new Set(rows.map((row) => row.name));
+      signed_order: unknown;
+    }>(
+      'select name, key_store, certificate_sha256, san, revoked_at is not null as revoked, signed_order from driver_node',
+    );
+    const active = rows.filter((row) => !row.revoked && orders.isOrdered(identityOf(row), row.signed_order));
+    // A row that nobody ordered stands in no configured node's way.
+    const inTable = new Set([...active, ...rows.filter((row) => row.revoked)].map((row) => row.name));
     listed = [
-      ...active.map((row) => ({
-        name: row.name,
-        keyStore: row.key_store,
-        certificateSha256: row.certificate_sha256,
-        san: row.san,
-      })),
+      ...active.map(identityOf),
       ...configured
         .filter(({ name }) => !inTable.has(name))
         .map((node) => ({ ...node, certificateSha256: null, san: null })),
@@ -100,6 +104,15 @@ export async function startDriverList({ pool, configured, log }: DriverListParts
   await refresh();
   schedule();
   return list;
+}
+
+function identityOf(row: {
+  name: string;
+  key_store: string;
+  certificate_sha256: string | null;
+  san: string | null;
+}): ListedNode {
+  return { name: row.name, keyStore: row.key_store, certificateSha256: row.certificate_sha256, san: row.san };
 }
 
 function isCertificateOf(node: ListedNode, { x509, commonName }: PresentedCertificate): boolean {

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { inTransaction } from '../../shared/database/transaction.ts';
 import { CodedError } from '../../shared/errors.ts';
+import type { SignedOrder } from '../../shared/orders/order.ts';
 import { endLeases } from '../queue/expiry.ts';
 
 /** A node on the list in the database; see driver-list.ts. */
@@ -19,17 +20,24 @@ export interface NodeOnList {
  * @throws DRIVER_REVOKED where the node was revoked and nothing tells its new certificate from the old one.
  */
 export async function addNode(
-  pool: pg.Pool,
+  client: Pick<pg.ClientBase, 'query'>,
   node: Pick<NodeOnList, 'name' | 'keyStore' | 'certificateSha256' | 'san'>,
+  order?: SignedOrder,
 ): Promise<void> {
-  const { rowCount } = await pool.query(
-    `insert into driver_node (name, key_store, certificate_sha256, san) values ($1, $2, $3, $4)
+  const { rowCount } = await client.query(
+    `insert into driver_node (name, key_store, certificate_sha256, san, signed_order) values ($1, $2, $3, $4, $5)
      on conflict (name) do update set key_store = excluded.key_store, certificate_sha256 = excluded.certificate_sha256,
-       san = excluded.san, added_at = now(), revoked_at = null
+       san = excluded.san, signed_order = excluded.signed_order, added_at = now(), revoked_at = null
        where driver_node.revoked_at is null
          or (excluded.certificate_sha256 is not null
            and excluded.certificate_sha256 is distinct from driver_node.certificate_sha256)`,
-    [node.name, node.keyStore, node.certificateSha256 ?? null, node.san ?? null],
+    [
+      node.name,
+      node.keyStore,
+      node.certificateSha256 ?? null,
+      node.san ?? null,
+      order === undefined ? null : JSON.stringify(order),
+    ],
   );
   if (rowCount !== 1) throw new CodedError('DRIVER_REVOKED', node.name);
 }

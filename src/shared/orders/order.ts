@@ -27,7 +27,10 @@ export const orderAbout = z.discriminatedUnion('kind', [
   kind('retire', 'the serial number of the HSM'),
   kind('pin-clear', 'the slot, as NODE/SLOT'),
   kind('thaw', 'the id of the freeze'),
-  kind('driver-add', 'the name of the node'),
+  kind(
+    'driver-add',
+    'the node, and how its certificate is known: NAME, certificate SHA256, or DNS name NAME, or common name',
+  ),
   kind('credentials', 'the version of the list; the list is the document'),
 ]);
 export type OrderAbout = z.infer<typeof orderAbout>;

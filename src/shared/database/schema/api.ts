@@ -7,11 +7,12 @@ import { rightsVersion } from './api/5-rights-version.ts';
 import { auditAnchors } from './api/6-audit-anchors.ts';
 import { cheaperRequests } from './api/7-cheaper-requests.ts';
 import { secondOpinion } from './api/8-second-opinion.ts';
+import { orderedNodes } from './api/9-ordered-nodes.ts';
 
 /** The signing API's database. */
 export const apiSchema: Schema = {
   purpose: 'api',
-  oldest: 8,
+  oldest: 9,
   migrations: [
     keysAndRequests,
     walletsAndWebhooks,
@@ -21,5 +22,6 @@ export const apiSchema: Schema = {
     auditAnchors,
     cheaperRequests,
     secondOpinion,
+    orderedNodes,
   ],
 };
