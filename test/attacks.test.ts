@@ -1,4 +1,5 @@
 import t from 'tap';
+import { isDeliverable } from '../src/ceremony/deliverable.ts';
 import { ulong } from '../src/ceremony/unwrap-master-key.ts';
 import { tryAttacks } from '../src/qualify/attacks.ts';
 import { curves } from '../src/shared/keys.ts';
@@ -125,6 +126,11 @@ t.test('the integrity key gives out nothing and does nothing but its HMAC', asyn
     'NOT REFUSED',
     'the master key does not wrap it',
   );
+});
+
+t.test('neither key leaves a signing token, wrapped for a token of the thief’s or otherwise', async (t) => {
+  const integrityKey = findByLabel(store.ceremony.integrityKey.label);
+  for (const key of [masterKey, integrityKey]) t.notOk(isDeliverable(cryptoki, handle, key));
 });
 
 t.test(

@@ -1,6 +1,7 @@
 import { addToken } from '../ceremony/add-token.ts';
 import { takeStep, yesOption } from './ceremony-step.ts';
 import type { Command } from './command.ts';
+import { orderOption } from './order-option.ts';
 
 /** `hsm-driver ceremony add-token`: one more signing token, filled from the backup token. */
 export const command: Command = {
@@ -10,7 +11,11 @@ export const command: Command = {
   options: [
     { name: 'token', summary: 'name of the token in the configuration', required: true, kind: 'text' },
     yesOption,
+    orderOption('ceremony'),
   ],
-  run: (input) =>
-    takeStep(input, (configuration, people) => addToken(configuration, input.text.get('token') ?? '', people)),
+  run: (input) => {
+    const name = input.text.get('token') ?? '';
+    const ordered = { subject: `add-token ${name}`, approvesProtocol: true };
+    return takeStep(input, (configuration, people) => addToken(configuration, name, people), ordered);
+  },
 };

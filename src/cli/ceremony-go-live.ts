@@ -1,6 +1,7 @@
 import { goLive } from '../ceremony/go-live.ts';
 import { takeStep, yesOption } from './ceremony-step.ts';
 import type { Command } from './command.ts';
+import { orderOption } from './order-option.ts';
 
 /** `hsm-driver ceremony go-live`: nodes may work with the keys; refused until every token passed its check. */
 export const command: Command = {
@@ -15,7 +16,11 @@ export const command: Command = {
       kind: 'switch',
     },
     yesOption,
+    orderOption('ceremony'),
   ],
   run: (input) =>
-    takeStep(input, (configuration, people) => goLive(configuration, people, input.switches.has('rehearsal'))),
+    takeStep(input, (configuration, people) => goLive(configuration, people, input.switches.has('rehearsal')), {
+      subject: 'go-live',
+      approvesProtocol: true,
+    }),
 };

@@ -2,6 +2,7 @@ import type { KeyKind } from '../ceremony/keys.ts';
 import { makeNextKey } from '../ceremony/next-key.ts';
 import { takeStep, yesOption } from './ceremony-step.ts';
 import type { Command } from './command.ts';
+import { orderOption } from './order-option.ts';
 
 /** `hsm-driver ceremony next-master-key` and `next-integrity-key`: what a rotation will move to. */
 export function nextKeyCommand(kind: KeyKind): Command {
@@ -13,8 +14,13 @@ export function nextKeyCommand(kind: KeyKind): Command {
     options: [
       { name: 'out', summary: 'the protocol file of the new key; must not exist', required: true, kind: 'text' },
       yesOption,
+      orderOption('ceremony'),
     ],
     run: (input) =>
-      takeStep(input, (configuration, people) => makeNextKey(configuration, kind, input.text.get('out') ?? '', people)),
+      takeStep(
+        input,
+        (configuration, people) => makeNextKey(configuration, kind, input.text.get('out') ?? '', people),
+        { subject: name.replace('ceremony ', ''), approvesProtocol: true },
+      ),
   };
 }

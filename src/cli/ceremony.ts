@@ -1,4 +1,5 @@
 import { performCeremony } from '../ceremony/perform-ceremony.ts';
+import { CodedError } from '../shared/errors.ts';
 import { takeStep, yesOption } from './ceremony-step.ts';
 import type { Command } from './command.ts';
 
@@ -8,5 +9,12 @@ export const command: Command = {
   summary: 'the whole ceremony in one go: create, check, go-live; with --yes a rehearsal',
   example: 'hsm-driver ceremony --config ceremony.yaml --yes',
   options: [yesOption],
-  run: (input) => takeStep(input, performCeremony),
+  run: (input) =>
+    takeStep(input, async (configuration, people) => {
+      if (configuration.operators === undefined) return await performCeremony(configuration, people);
+      throw new CodedError(
+        'CEREMONY_REFUSED',
+        'operators are configured: take the steps one by one, each with its order',
+      );
+    }),
 };
