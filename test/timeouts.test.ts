@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { apiConfiguration } from '../src/shared/configuration/api.ts';
+import { slot } from '../src/shared/configuration/sections.ts';
+
+/** docs/timeouts.md says what the code says: operators plan by it. */
+const root = join(import.meta.dirname, '..');
+const page = readFileSync(join(root, 'docs/timeouts.md'), 'utf8');
+const rows = [...page.matchAll(/^\| [^|]+ \| ([^|]+) ms \| ([^|]+) \| [^|]+ \|$/gm)].map(
+  ([, value = '', where = '']) => ({
+    values: value.split(', ').map(Number),
+    where,
+  }),
+);
+
+t.test('each constant has the value that the page says', async (t) => {
+  const constants = rows.flatMap(({ values, where }) => {
+    const [, file, name] = /^`(src\/[^`]+)` `(\w+)`$/.exec(where) ?? [];
+    return file === undefined || name === undefined ? [] : [{ values, file, name }];
+  });
+  t.ok(constants.length > 20);
+  for (const { values, file, name } of constants) {
+    const source = readFileSync(join(root, file), 'utf8');
+    const [, text = ''] = new RegExp(`\\b${name}(?: =|:) \\[?([\\d_, ]+)`).exec(source) ?? [];
+    const stated = text
+      .split(',')
+      .filter((one) => one.trim() !== '')
+      .map((one) => Number(one.replaceAll('_', '')));
+    t.strictSame(stated.slice(0, values.length), values, `${file} ${name}`);
+  }
+});
+
+t.test('each configuration key has the default that the page says', async (t) => {
+  const keys = rows.filter(({ where }) => !where.includes('src/'));
+  const defaults = new Map([
+    ['`slots[].callDeadlineMs`', slot.shape.callDeadlineMs.parse(undefined)],
+    ['`holdMs`', apiConfiguration.shape.holdMs.parse(undefined)],
+    ['`signTtlMs`', apiConfiguration.shape.signTtlMs.parse(undefined)],
+  ]);
+  t.equal(keys.length, defaults.size);
+  for (const { where, values } of keys) t.strictSame(values, [defaults.get(where)], where);
+});
