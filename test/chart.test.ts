@@ -129,7 +129,7 @@ t.test('what is not valid is refused before anything is installed, with the name
   await refused(driver({ config: { slots: [] } }), /\/driver\/config.*'slots'/s);
   await refused(driver({ nodes: [] }), /\/driver\/nodes.*minItems/s);
   await refused(driver({ nodes: [node()] }), /\/driver\/nodes\/0\/slots.*minItems/s);
-  await refused(driver({ nodes: [{ slots: [slot('a', 'x')] }] }), /\/driver\/nodes\/0.*missing property 'tls'/s);
+  await refused(driver({ nodes: [{ slots: [slot('a', 'x')] }] }), /driver\.nodes\[0\]\.tls is missing/);
   await refused(driver({ nodes: [node(slot('a', 'x', { pin: ref('') }))] }), /\/slots\/0\/pin\/secret/);
   await refused(driver({ nodes: [node(slot('a', 'x', { pin: { key: 'pin' } }))] }), /\/slots\/0\/pin.*'secret'/s);
   await refused(driver({ database: { password: { secret: '' } } }), /\/driver\/database\/password\/secret/);
@@ -281,6 +281,19 @@ t.test('migrations run before anything else, with the owner’s role, which no o
   }
   const others = full.filter(({ metadata }) => !metadata.name.includes('migrate'));
   t.notMatch(JSON.stringify(others), /owner/);
+});
+
+t.test('rotation nodes are a release of their own, without a way to the API', async (t) => {
+  const values = { driver: { rotation: { keysPerSecond: 50 }, nodes: [{ slots: [slot('rotation', 'rotation')] }] } };
+  const manifests = await helm.render(values);
+  for (const [file, content] of configurations(manifests)) {
+    t.equal(driverConfiguration.safeParse(content).error?.message, undefined, file);
+    t.match(content, { rotation: { keysPerSecond: 50 } });
+    t.equal(at(content, 'api'), undefined);
+  }
+  const text = JSON.stringify(manifests.filter(({ metadata }) => metadata.name.endsWith('-driver')));
+  t.notMatch(text, /tls\.key|api-ca|8444/);
+  t.match(await helm.refusal({ ...values, api: { enabled: true } }), /driver\.rotation and api\.enabled/);
 });
 
 t.test('helm test has a signature made', async (t) => {

@@ -11,7 +11,7 @@ import { openSystem } from './support/system.ts';
 import { until } from './support/until.ts';
 
 /** The whole system as `npm start` runs it, drivers enforcing authorisations, and the way of an operator through it. */
-const system = await openSystem(t, {}, undefined, { enforced: true });
+const system = await openSystem(t, {}, { enforced: true });
 const { sdk, places, ports } = system;
 const node = join(places.node(1), 'config.yaml');
 const done = async (...words: string[]): Promise<string> => {

@@ -58,6 +58,12 @@ t.test('each part imports only what it may', async (t) => {
   t.strictSame(breaking('qualify', 'api', 'primary', 'cli', 'doctor', 'guard', 'self-test'), []);
   t.strictSame(breaking('doctor', 'api', 'cli', 'qualify', 'self-test'), []);
   t.strictSame(breaking('self-test', 'api', 'primary', 'worker', 'cli', 'ceremony', 'qualify', 'doctor', 'guard'), []);
+  t.strictSame(
+    imports
+      .filter((one) => part(one.from) === 'standalone' && !one.to.startsWith('standalone') && one.to.includes('/'))
+      .map((one) => one.to),
+    [],
+  );
   t.strictSame(breaking('guard', 'api', 'primary', 'worker', 'cli', 'ceremony', 'qualify', 'doctor', 'self-test'), []);
   t.strictSame(breaking('retire', 'api', 'cli', 'qualify', 'doctor', 'guard', 'audit', 'backup', 'self-test'), []);
   t.strictSame(breaking('backup', 'api', 'primary', 'cli', 'qualify', 'doctor', 'guard', 'audit', 'self-test'), []);

@@ -9,7 +9,10 @@
 
 {{- define "hsm-signing.checks.driver" -}}
 {{- $root := . -}}
-{{- if not (or .Values.driver.api.addresses .Values.api.enabled) -}}
+{{- if and .Values.driver.rotation .Values.api.enabled -}}
+{{- fail "driver.rotation and api.enabled: rotation nodes have no access to the API; give them a release of their own" -}}
+{{- end -}}
+{{- if not (or .Values.driver.rotation .Values.driver.api.addresses .Values.api.enabled) -}}
 {{- fail "driver.api.addresses is empty and api.enabled is false: the nodes would have nobody to ask for work" -}}
 {{- end -}}
 {{- $library := .Values.driver.library -}}
@@ -29,6 +32,9 @@
 {{- fail (printf "driver.nodes[%d].name %q is also that of driver.nodes[%d]" $ordinal $name (int (get $names $name))) -}}
 {{- end -}}
 {{- $_ := set $names $name $ordinal -}}
+{{- if not (or $root.Values.driver.rotation $node.tls) -}}
+{{- fail (printf "driver.nodes[%d].tls is missing: the Secret with the node’s client certificate" $ordinal) -}}
+{{- end -}}
 {{- $slotNames := dict -}}
 {{- range $at, $slot := $node.slots -}}
 {{- $here := printf "driver.nodes[%d].slots[%d]" $ordinal $at -}}

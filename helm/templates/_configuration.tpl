@@ -31,16 +31,20 @@
   "kind" "driver"
   "node" (include "hsm-signing.node.name" (list $root (index . 1) $node))
   "keyStore" $root.Values.keyStore
-  "api" (dict
-    "addresses" (include "hsm-signing.driver.addresses" $root | fromJsonArray)
-    "caFile" (printf "%s/api-ca.crt" $secrets)
-    "certificateFile" (printf "%s/tls.crt" $secrets)
-    "privateKeyFile" (printf "%s/tls.key" $secrets))
   "database" (include "hsm-signing.configuration.database" (list $root $root.Values.driver.database (index . 3)) | fromYaml)
   "ceremonyFile" "/etc/hsm-signing/ceremony.json"
   "stateDirectory" (printf "%s/state" (include "hsm-signing.state" $root))
   "slots" $slots
   "operations" (dict "host" "0.0.0.0" "port" (int $root.Values.driver.operationsPort)) -}}
+{{- if $root.Values.driver.rotation -}}
+{{- $_ := set $own "rotation" $root.Values.driver.rotation -}}
+{{- else -}}
+{{- $_ := set $own "api" (dict
+    "addresses" (include "hsm-signing.driver.addresses" $root | fromJsonArray)
+    "caFile" (printf "%s/api-ca.crt" $secrets)
+    "certificateFile" (printf "%s/tls.crt" $secrets)
+    "privateKeyFile" (printf "%s/tls.key" $secrets)) -}}
+{{- end -}}
 {{- toYaml (mergeOverwrite (deepCopy $root.Values.driver.config) (deepCopy ($node.config | default dict)) $own) -}}
 {{- end -}}
 

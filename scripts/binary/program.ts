@@ -39,7 +39,7 @@ export async function writeProgram(bundler: Bundler, folder: string): Promise<vo
     chunkNames: 'chunks/[name]-[hash]',
     format: 'esm',
     platform: 'node',
-    target: 'node26',
+    target: 'node24',
     external: [...natives.map(({ name }) => name), 'pg-native'],
     // Packages in CommonJS ask for built-in modules with require().
     banner: {
@@ -62,7 +62,7 @@ export async function writeLauncher(bundler: Bundler, file: string): Promise<voi
     bundle: true,
     format: 'cjs',
     platform: 'node',
-    target: 'node26',
+    target: 'node24',
     logLevel: 'error',
   });
 }

@@ -26,6 +26,7 @@ export const writtenByChart = {
     'api.caFile',
     'api.certificateFile',
     'api.privateKeyFile',
+    'rotation',
     'database.host',
     'database.port',
     'database.name',

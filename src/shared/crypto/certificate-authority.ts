@@ -1,5 +1,6 @@
 import { createHash, webcrypto, X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 // x509 looks for its decorators’ metadata when it is loaded.
 import 'reflect-metadata';
@@ -21,7 +22,7 @@ export interface Authority {
   readonly certificateFile: string;
   /**
    * The files of this name; they are made when they are not there. `server`: for localhost and 127.0.0.1.
-   * @param addresses more IP addresses of the server.
+   * @param addresses more IP addresses and DNS names of the server.
    */
   issue(name: string, use: 'server' | 'client', addresses?: readonly string[]): Promise<IssuedFiles>;
 }
@@ -78,7 +79,10 @@ export function certificateSha256(pem: string | Buffer): string {
 function serverNames(addresses: readonly string[]): x509.SubjectAlternativeNameExtension {
   return new x509.SubjectAlternativeNameExtension([
     { type: 'dns', value: 'localhost' },
-    ...['127.0.0.1', ...addresses].map((value) => ({ type: 'ip' as const, value })),
+    ...['127.0.0.1', ...addresses].map((value) => ({
+      type: isIP(value) === 0 ? ('dns' as const) : ('ip' as const),
+      value,
+    })),
   ]);
 }
 
