@@ -22,7 +22,7 @@ export interface Capacity {
 }
 
 const halfLifeMs = 2_000;
-const batchMs = 25;
+const batchMs = 100;
 
 export function createCapacity(threads: number, now: () => number = () => performance.now()): Capacity {
   let inside = 0;
