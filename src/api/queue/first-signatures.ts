@@ -38,14 +38,17 @@ export function restOf(call: OutcomesCall, accepted: ReadonlyMap<string, EndReco
   });
 }
 
-/** Rows are locked in the order of their ids, as judged ones are: two calls never wait for each other in a circle. */
+/**
+ * Only a Sign has digests; its kind is not asked for, or a planner without statistics takes the index of all signatures.
+ * Rows are locked in the order of their ids, as judged ones are: two calls never wait for each other in a circle.
+ */
 const accepting = {
   name: 'api_accept_first_signatures',
   text: `with told as materialized (
        select * from jsonb_to_recordset($1::jsonb) as t (id text, public_key text, signatures jsonb)
      ), open as materialized (
        select r.id from request r
-       where r.id = any($2) and r.key_store = $3 and r.kind = 'Sign' and r.state in ('queued', 'leased')
+       where r.id = any($2) and r.key_store = $3 and r.digests is not null and r.state in ('queued', 'leased')
          and exists (select from driver_instance where driver_instance.id = $4 and node = $5)
        order by r.id for update
      )

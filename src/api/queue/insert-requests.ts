@@ -113,19 +113,20 @@ function insertable({ request, place, handOver }: Insertion): Record<string, unk
 
 /**
  * True for a row `r` of which all that was believed holds. @param tokens the parameter with all their tokens.
- * Keys are looked up one by one (`lateral`, `limit`): a planner that is free to choose reads the whole table for a batch.
+ * Keys are looked up one by one and by nothing but their ids: a planner that may choose reads, without statistics, all keys
+ * of an organisation for each request.
  */
 const believedKey = `left join lateral (
-    select true as holds from key where key.id = r.key_id and key.organisation = r.organisation and key.status = 'Active'
-      and key.public_key = r.believed_public_key and key.attestation = r.believed_attestation limit 1
-  ) as believed_key on true`;
+    select organisation, status, public_key, attestation from key where key.id = r.key_id limit 1
+  ) as found on true`;
 const holds = (tokens: string) => `(r.rights_version is null or
     (r.access_token, r.service_account, r.organisation, r.rights_version) in (
       select token.id, account.id, organisation.id, organisation.rights_version
       from access_token token join service_account account on account.id = token.service_account
         join organisation on organisation.id = account.organisation
       where token.id = any(${tokens}) and token.active and token.expires_at > now() and account.active))
-  and (r.believed_public_key is null or believed_key.holds)`;
+  and (r.believed_public_key is null or (found.organisation = r.organisation and found.status = 'Active'
+    and found.public_key = r.believed_public_key and found.attestation = r.believed_attestation))`;
 
 const beliefColumns = `organisation text, service_account text, access_token text, key_id text,
   rights_version bigint, believed_public_key text, believed_attestation text`;
@@ -141,7 +142,7 @@ const inserting = {
   text: `insert into request (id, organisation, kind, key_store, capability, priority, turn, state, service_account, access_token, user_action,
        external_id, fingerprint, body, network, wallet_id, wallet, key_id, key_name, scheme, curve, digests, format,
        authorisation, expires_at, instance, lease, lease_until, deliveries)
-     select r.id, organisation, kind, r.key_store, capability, priority, turn, case when me.id is null then 'queued' else 'leased' end,
+     select r.id, r.organisation, kind, r.key_store, capability, priority, turn, case when me.id is null then 'queued' else 'leased' end,
        service_account, access_token, user_action,
        external_id, fingerprint, body, network, wallet_id, wallet, key_id, key_name, scheme, curve, digests, format, authorisation, case when kind = 'Sign' then now() + $2 * interval '1 millisecond' end,
        me.id, case when me.id is not null then r.lease end,
