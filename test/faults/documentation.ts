@@ -1,10 +1,11 @@
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { type Repeated, repeatsHead, repeatsRow } from './repeats.ts';
 import type { FaultResult } from './run-fault.ts';
 import { tableMarkdown } from './table.ts';
 
 /** docs/failover.md. Pure. @param before the page as it was: what was repeated stays. */
 export function documentation(results: readonly FaultResult[], before: string): string {
+  const repeats = repeatsSection(before);
   return `# What happens when something fails
 
 Printed by \`npm run test:faults -- --write\`; do not edit. Two nodes with an HSM each sign for four applications without a
@@ -22,7 +23,8 @@ applications try once more with the same \`externalId\`.
 - *states*: of node 1’s slot in \`/status\` of its operations server, in the order in which they were seen. Workers report once a second, so a
   loss that is shorter, of the API or the database, may not show, or only afterwards: its time to recover reads 0.0.
 
-Measured on ${cpus().length} processors (${cpus()[0]?.model.trim() ?? 'unknown'}) that also run both databases, the API and the applications.
+Measured on ${cpus().length} processors (${cpus()[0]?.model.trim() ?? 'unknown'}) that also run both databases, the API and the applications; load
+average of the last quarter of an hour, other work on the machine included: ${loadavg()[2]?.toFixed(0)}.
 
 ${tableMarkdown(results)}
 
@@ -30,34 +32,33 @@ Each row also fails when all processes together log more than 500 lines, log in 
 PKCS#11 calls than the requests explain, or when the API or a primary that lived through it has grown by 150 MB or used
 more than a third of a processor.
 
-${repeatsSection(before)}
-
-How to see it by hand: [fault-module.md](fault-module.md).
+${repeats === '' ? '' : `${repeats}\n`}How to see it by hand: [fault-module.md](fault-module.md).
 `;
 }
 
 const title = '## Twenty times in a row';
+const closing = '\nHow to see it by hand';
+const emptySection = `${title}
 
-/** The section about repeats of a page; an empty one where it has none. */
+\`npm run test:faults -- --repeat 20 --only TEXT --write\`: of each time the slowest request.
+
+${repeatsHead}
+| --- | --- | --- | --- | --- |
+`;
+
+/** The section about repeats of a page; nothing where it has none. */
 function repeatsSection(page: string): string {
   const from = page.indexOf(title);
-  if (from < 0)
-    return `${title}\n\n\`npm run test:faults -- --repeat 20 --only TEXT --write\`: of each time the slowest request.\n\n${repeatsHead}\n| --- | --- | --- | --- | --- |\n`;
-  const end = page.indexOf('\nHow to see it by hand', from);
-  return page
-    .slice(from, end < 0 ? undefined : end)
-    .trimEnd()
-    .concat('\n');
+  return from < 0 ? '' : `${page.slice(from, page.indexOf(closing, from)).trimEnd()}\n`;
 }
 
 /** The page with these rows in place of older ones of the same faults. Pure. */
 export function withRepeats(page: string, list: readonly Repeated[]): string {
-  const section = repeatsSection(page);
-  const kept = section
+  const before = repeatsSection(page);
+  const kept = (before === '' ? emptySection : before)
     .trimEnd()
     .split('\n')
     .filter((line) => !list.some(({ name }) => line.startsWith(`| ${name} |`)));
-  const renewed = `${[...kept, ...list.map(repeatsRow)].join('\n')}\n`;
-  if (page.includes(section)) return page.replace(section, () => renewed);
-  return page.replace('\nHow to see it by hand', () => `\n${renewed}\nHow to see it by hand`);
+  const after = `${[...kept, ...list.map(repeatsRow)].join('\n')}\n`;
+  return before === '' ? page.replace(closing, () => `\n${after}${closing}`) : page.replace(before, () => after);
 }
