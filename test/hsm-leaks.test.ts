@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import t from 'tap';
@@ -11,7 +12,7 @@ import { createKeyStore } from './support/soft-token.ts';
 
 /**
  * Signing leaves nothing behind: no object on the token, no handle, no session, no memory. 5,000 signatures by default;
- * HSM_LONG_TESTS=1 makes it 100,000.
+ * HSM_LONG_TESTS=1 makes it 100,000. What of it would be the driver’s is measured exactly in hsm-leaks-driver.test.ts.
  */
 const long = process.env.HSM_LONG_TESTS === '1';
 const operations = long ? 100_000 : 5_000;
@@ -81,7 +82,11 @@ t.test(`${operations} signatures leave no object, no handle, no session and no m
   for (; index < warmUp; index += 1) sign(index);
   collectGarbage();
   const rss = process.memoryUsage.rss();
-  for (; index < operations; index += 1) sign(index);
+  for (; index < operations; index += 1) {
+    sign(index);
+    // Buffers of native code are let go of in a turn of the event loop, as a session thread has between two jobs.
+    if (index % 500 === 0) await turn();
+  }
   collectGarbage();
   const grown = process.memoryUsage.rss() - rss;
 
