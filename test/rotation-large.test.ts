@@ -14,7 +14,7 @@ import { insertRotation, readRotations, stepRotation } from '../src/shared/rotat
 import { admitLogin, createLoginGuard } from '../src/worker/hsm/login-guard.ts';
 import { proveSlot } from '../src/worker/hsm/probe.ts';
 import { openWorkbench } from '../src/worker/hsm/workbench.ts';
-import { answeringCalls, answeringMoves } from '../src/worker/jobs/hsm-calls.ts';
+import { answeringMoves } from '../src/worker/jobs/hsm-calls.ts';
 import { createHsmMaintenance } from '../src/worker/maintenance/hsm-maintenance.ts';
 import { createPace } from '../src/worker/maintenance/pace.ts';
 import { createSlotState } from '../src/worker/slot-state.ts';
@@ -97,7 +97,8 @@ t.test('it tells rate and remaining time, and its memory stays flat', async (t) 
   state.to('probing');
   state.to('ready');
   const slot = createHsmMaintenance({
-    hsm: answeringCalls(hsm, () => {}),
+    keyStore: store.keyStore,
+    hsm,
     moving: answeringMoves(hsm),
     database: asDriverDatabase(pool),
     device: { judge: async () => 'sound' },
@@ -107,14 +108,15 @@ t.test('it tells rate and remaining time, and its memory stays flat', async (t) 
   });
   const node = { node: 'rotation', keyStore: store.keyStore };
   const files = { ceremonyFile: store.nextFile, furtherCeremonyFiles: [store.ceremonyFile] };
+  const settings = { pollSeconds: 0.5, keyAuditDays: 7, journalDays: 400 };
   const maintenance = createMaintenance({
     configuration: {
-      ...{ node: 'rotation', database: databases.driver, maintenance: { pollSeconds: 0.5 } },
+      ...{ ...node, database: databases.driver, maintenance: settings },
       rotation: { keysPerSecond: 100_000 },
     },
     hsm: createHsmDesk({ readySlots: () => ['r'], askHsm: async (_slot, work) => await slot.take(work) }),
     jobs: {
-      ...createJobs(() => ({ ...node, ...files })),
+      ...createJobs(() => ({ ...node, ...files, maintenance: settings })),
       'master-key-rotation': createRotationJob('master-key', {
         keysPerSecond: () => 100_000,
         allow: () => {},

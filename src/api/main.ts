@@ -6,16 +6,20 @@ import { readSecretFile } from '../shared/configuration/secret-file.ts';
 import { attestationPublicKey } from '../shared/crypto/attestation.ts';
 import { checkSchema } from '../shared/database/migrate.ts';
 import { connectionOptions, createPool } from '../shared/database/pool.ts';
+import { checkReplication } from '../shared/database/replication.ts';
 import { apiSchema } from '../shared/database/schema/api.ts';
 import { CodedError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
+import { startExpiryWatch } from '../shared/operations/expiry-watch.ts';
 import { readOperators } from '../shared/orders/operators.ts';
 import { createReleasers } from '../shared/releasers.ts';
 import { createApplicationServer } from './application/server.ts';
 import { createAuditAnchors } from './audit/audit-anchors.ts';
 import { startDriverList } from './driver/driver-list.ts';
+import { createKnownKeys } from './driver/known-keys.ts';
 import { createDriverServer } from './driver/server.ts';
 import { createKeys } from './keys.ts';
+import { createExpiring } from './operations/expiring.ts';
 import { createFinishedRequests } from './operations/finished-requests.ts';
 import { startApiOperations } from './operations/operations.ts';
 import { startQueue } from './queue/queue.ts';
@@ -56,6 +60,8 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
     );
     releasers.add('durable pool', () => durable.end(), stopMarginMs);
     await checkSchema(durable, configuration.database, apiSchema);
+    const lag = await checkReplication(durable, configuration.database);
+    if (lag !== undefined) log.error({ cause: lag }, 'replicas are not synchronous');
 
     const finished = createFinishedRequests();
     const operations = await startApiOperations({ configuration, relaxed, durable, finished, log });
@@ -68,6 +74,7 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
       listen: connectionOptions(configuration.database, {
         applicationName: 'hsm-driver api listen',
         durability: 'relaxed',
+        direct: true,
       }),
       signTtlMs: configuration.signTtlMs,
       holdMs: configuration.holdMs,
@@ -98,7 +105,18 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
     });
     releasers.add('driver list', () => driverList.stop());
     const anchors = createAuditAnchors(durable, pinned, log);
-    const drivers = createDriverServer({ configuration, queue: queue.driver, drivers: driverList, anchors, log });
+    const expiring = createExpiring(relaxed, operations.certificates);
+    const expiry = startExpiryWatch(expiring.read, log);
+    releasers.add('expiry watch', () => expiry.stop());
+    const drivers = createDriverServer({
+      configuration,
+      queue: queue.driver,
+      knownKeys: createKnownKeys(relaxed),
+      onIdentified: expiring.driverSeen,
+      drivers: driverList,
+      anchors,
+      log,
+    });
     operations.calls.watch('driver', drivers);
     await listen(drivers, configuration.driver);
     releasers.add('driver listener', () => drivers.close(), stopMarginMs);

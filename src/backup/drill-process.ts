@@ -6,7 +6,7 @@ import { readKeyRing } from '../shared/key-ring.ts';
 import { createLog } from '../shared/log.ts';
 import { createDriverDatabase } from '../worker/database.ts';
 import { openHsm } from '../worker/hsm/session-threads.ts';
-import { answeringCalls, answeringMoves } from '../worker/jobs/hsm-calls.ts';
+import { answeringMoves } from '../worker/jobs/hsm-calls.ts';
 import type { Bench } from '../worker/maintenance/bench.ts';
 import { checkKeys } from '../worker/maintenance/check-keys.ts';
 import { createPace } from '../worker/maintenance/pace.ts';
@@ -35,7 +35,8 @@ async function open({ configuration, slot: name }: DrillCalls['open']['ask']): P
   const turn = { take: async () => {}, done: () => {} };
   const hsm = await openHsm({ slot, ring, turn, firstLogin: pins.firstLogin, log });
   bench = {
-    hsm: answeringCalls(hsm, () => {}),
+    keyStore: ring.keyStore,
+    hsm,
     moving: answeringMoves(hsm),
     database,
     // Nobody waits for this slot: what the HSM cannot say is in the report.

@@ -54,6 +54,7 @@ export const commands: Readonly<Record<string, () => Promise<{ command: Command 
   'credentials install': () => import('./credentials-install.ts'),
   'credentials revoke': () => import('./credentials-revoke.ts'),
   'credentials show': () => import('./credentials-show.ts'),
+  reconcile: () => import('./reconcile.ts'),
   'jobs list': () => import('./jobs-list.ts'),
   'jobs run': () => import('./jobs-run.ts'),
   'jobs retry': () => import('./jobs-retry.ts'),

@@ -3,6 +3,7 @@ import type { DatabaseConfiguration } from '../shared/configuration/sections.ts'
 import { isUnreachable, unreachable } from '../shared/database/faults.ts';
 import { checkSchema, type Schema } from '../shared/database/migrate.ts';
 import { connectionOptions, createPool } from '../shared/database/pool.ts';
+import { type Replication, replicationProblem, replicationQuery } from '../shared/database/replication.ts';
 import type { Log } from '../shared/log.ts';
 import { type Check, type Finding, good, problem, warning } from './check.ts';
 import { clockFinding } from './clock.ts';
@@ -110,11 +111,13 @@ async function safety(ask: Ask): Promise<readonly Finding[]> {
     `select current_setting('fsync') as fsync, current_setting('full_page_writes') as full,
        current_setting('synchronous_commit') as commit, pg_is_in_recovery() as replica`,
   );
+  const lag = replicationProblem(await ask<Replication>(replicationQuery));
   const todo = 'Set it to on in postgresql.conf: a key that was reported must be on disk';
   return [
     row.replica
       ? problem('this server is a standby and cannot be written', 'Point database.host at the primary server')
       : good('the server can be written'),
+    lag === undefined ? good('no replica lags behind') : problem(lag, 'Set synchronous_standby_names on the server'),
     row.fsync === 'on' ? good('fsync is on') : warning('fsync is off', todo),
     row.full === 'on' ? good('full_page_writes is on') : warning('full_page_writes is off', todo),
     ['on', 'remote_apply'].includes(row.commit)

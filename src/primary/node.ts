@@ -4,6 +4,7 @@ import { asCodedError, type CodedError } from '../shared/errors.ts';
 import { fileStamp } from '../shared/file-stamp.ts';
 import type { Log } from '../shared/log.ts';
 import { createCertificateReader } from '../shared/operations/certificate.ts';
+import { type Expiring, type ExpiryWatch, startExpiryWatch } from '../shared/operations/expiry-watch.ts';
 import { type OperationsServer, startOperationsServer } from '../shared/operations/server.ts';
 import type { SlotFacts } from '../shared/worker-report.ts';
 import { type Cluster, createCluster } from './cluster/cluster.ts';
@@ -45,6 +46,7 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
   let inForce = first;
   let stopping = false;
   let operations: OperationsServer | undefined;
+  let expiry: ExpiryWatch | undefined;
   let rolling = new AbortController();
 
   const clusterOf = ({ database }: DriverConfiguration): Cluster => createCluster(database, self, nodeSlots, log);
@@ -67,6 +69,16 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
     createMaintenance({ configuration, hsm, jobs: createJobs(() => inForce), log });
   maintenance = maintenanceOf(first);
   supervisor.onState(() => maintenance.slotsChanged());
+
+  /** Read anew each time: both files are renewed while the node runs. */
+  async function certificates(): Promise<Expiring[]> {
+    const { api } = inForce;
+    const files = api === undefined ? [] : [api.certificateFile, api.caFile];
+    return files.flatMap((file) => {
+      const { notAfter } = certificateOf(file);
+      return notAfter === undefined ? [] : [{ what: file, notAfter }];
+    });
+  }
 
   const totals = createTotals();
   const readiness = createReadinessWatch();
@@ -136,6 +148,7 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
       await moveOperations(first.operations);
       cluster.start();
       maintenance.start();
+      expiry = startExpiryWatch(certificates, log);
       supervisor.start();
     },
     async reload(wanted) {
@@ -157,6 +170,7 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
     },
     async stop() {
       stopping = true;
+      expiry?.stop();
       rolling.abort();
       await Promise.all([supervisor.stop(), cluster.stop(), maintenance.stop()]);
       await operations?.stop();

@@ -15,6 +15,8 @@ export const protocolLimits = {
   maxWaitMs: 5_000,
   /** Most requests in one lease answer, and most outcomes in one report. */
   maxBatch: 256,
+  /** Most keys in one page of the list of keys. */
+  maxKeys: 1_000,
   /** Largest message an EdDSA key signs, in bytes. */
   maxMessageBytes: 16_000,
 } as const;
@@ -167,6 +169,34 @@ export type OutcomesAnswer = z.infer<typeof outcomesAnswer>;
 export const releaseCall = z.object({ instance: z.uuid() });
 export type ReleaseCall = z.infer<typeof releaseCall>;
 export const releaseAnswer = z.object({});
+
+// -- POST /driver/v1/keys -----------------------------------------------------------------------------------------
+
+/** What the API knows of the keys of this node's key store: a page of them, or those that are named. For reconciliation. */
+export const keysCall = z.union([
+  z.object({ ids: z.array(z.string().min(1).max(64)).min(1).max(protocolLimits.maxKeys) }),
+  z.object({
+    /** The last id of the page before; left out for the first page. */
+    after: z.string().max(64).optional(),
+    limit: z.int().min(1).max(protocolLimits.maxKeys),
+  }),
+]);
+export type KeysCall = z.infer<typeof keysCall>;
+
+export const knownKey = z.object({
+  id: z.string(),
+  organisation: z.string(),
+  /** The GenerateKey request that made it. */
+  requestId: z.string(),
+  scheme: z.string(),
+  curve: z.string(),
+  publicKey,
+});
+export type KnownKey = z.infer<typeof knownKey>;
+
+/** In the order of the API's index; a page that is shorter than its limit is the last one. */
+export const keysAnswer = z.object({ keys: z.array(knownKey) });
+export type KeysAnswer = z.infer<typeof keysAnswer>;
 
 /** The body of every refused call of the driver protocol. */
 export const refusal = z.object({ error: z.object({ code: z.string(), message: z.string() }) });

@@ -195,6 +195,11 @@ export const catalogue = {
     remedy: 'Nothing was changed; mend what is named here first',
     exit: 'USAGE',
   },
+  REPLICAS_NOT_SYNCHRONOUS: {
+    what: 'The database could lose what it has committed when a replica is promoted',
+    remedy: 'Set synchronous_standby_names on the server, or leave synchronousReplica out of the database section',
+    exit: 'DATABASE',
+  },
   // -- driver protocol ------------------------------------------------------------------------------------------
   API_UNREACHABLE: {
     what: 'The signing API cannot be reached',
@@ -438,6 +443,11 @@ export const catalogue = {
     exit: 'SELF_TEST',
   },
   // -- maintenance ----------------------------------------------------------------------------------------------
+  DATABASES_DIFFER: {
+    what: 'The signing API and the driver database do not know the same keys',
+    remedy: 'The list says which; docs/maintenance.md says what to do for each kind of difference',
+    exit: 'DIFFERENT',
+  },
   JOB_FAILED: {
     what: 'The maintenance job failed',
     remedy: 'See docs/maintenance.md for the job; mend the cause, then run hsm-driver jobs retry',

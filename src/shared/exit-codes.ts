@@ -31,6 +31,7 @@ export const exitCodes = {
   ORDER: { code: 25, restart: 'no', meaning: 'a signed order of the operators is missing or not good for this' },
   ROTATION: { code: 26, restart: 'no', meaning: 'a key rotation cannot do the step that was asked for' },
   SELF_TEST: { code: 29, restart: 'no', meaning: 'self-test: no signature that holds came back' },
+  DIFFERENT: { code: 33, restart: 'no', meaning: 'reconcile: the two databases do not know the same keys' },
 } as const;
 
 export type ExitName = keyof typeof exitCodes;

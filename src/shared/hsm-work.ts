@@ -1,3 +1,5 @@
+import type { Curve } from './keys.ts';
+
 /**
  * Work on the HSM that a primary hands to one of its workers, since only a worker reaches a token: typed items in small
  * batches, plain data that survives JSON, never a key in the clear. A worker does it on a spare session and gives way to
@@ -10,6 +12,11 @@ export interface HsmWorkKinds {
   'rewrap-keys': { readonly ask: KeysToMove; readonly value: readonly MovedKey[] };
   /** The same for another integrity key, on any signing slot. */
   'retag-keys': { readonly ask: KeysToMove; readonly value: readonly MovedKey[] };
+  /** Tags the row of a key whose blob does not open as `broken`; the tag that it has must hold. */
+  'mark-broken': { readonly ask: { readonly keyId: string }; readonly value: MarkedKey };
+  /** Makes a key that nobody uses, wrapped by the current master key, for slots of other nodes to open. */
+  'make-test-key': { readonly ask: { readonly curve: Curve }; readonly value: TestKey };
+  'open-test-key': { readonly ask: { readonly testKey: TestKey }; readonly value: OpenedTestKey };
 }
 export type HsmWorkKind = keyof HsmWorkKinds;
 
@@ -56,6 +63,31 @@ export type MovedKey = { readonly keyId: string } & (
   /** `unusable`: it does not open, or was changed, on an HSM that is healthy. `unchecked`: the HSM could not say. */
   | { readonly verdict: 'unusable' | 'unchecked'; readonly problem: string }
 );
+/** A key that never signs for anybody. */
+export interface TestKey {
+  readonly curve: Curve;
+  /** Hex, as in src/shared/keys.ts. */
+  readonly publicKey: string;
+  readonly masterKeyId: string;
+  /** base64; opens only in an HSM with the master key. */
+  readonly blob: string;
+  readonly wrapAlgorithm: string;
+  readonly wrapMechanism: number;
+}
+
+export interface OpenedTestKey {
+  /** It opened, and signed for its public key; null: this slot cannot do the curve. */
+  readonly opened: boolean | null;
+  /** Whether this slot passed its own probe after it failed: if not, it is this slot that is wrong. */
+  readonly soundItself: boolean;
+  readonly problem?: string;
+}
+
+/** Both base64: what the row's tag was, and the tag of the same row with its new status. */
+export interface MarkedKey {
+  readonly tag: string;
+  readonly newTag: string;
+}
 
 export interface CheckedKey {
   readonly keyId: string;

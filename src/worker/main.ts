@@ -3,6 +3,7 @@ import { type DriverConfiguration, driverConfiguration } from '../shared/configu
 import type { SlotConfiguration } from '../shared/configuration/sections.ts';
 import { checkSchema } from '../shared/database/migrate.ts';
 import { createPool } from '../shared/database/pool.ts';
+import { checkReplication } from '../shared/database/replication.ts';
 import { driverSchema } from '../shared/database/schema/driver.ts';
 import { asCodedError, CodedError } from '../shared/errors.ts';
 import { workerEnvironment } from '../shared/ipc.ts';
@@ -89,6 +90,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   releasers.add('database connections', () => pool.end(), 300);
   await checkSchema(pool, configuration.database, driverSchema);
   await refuseRetiredKeys(pool, ring);
+  await checkReplication(pool, configuration.database);
   const database = createDriverDatabase(pool, configuration.database, log);
   const policy = openPolicy(configuration, slot.name, database, log);
   releasers.add('policy', () => policy.state.stop());

@@ -62,7 +62,8 @@ export function serveRotation(parts: RotationParts): Working {
   });
   releasers.add('waiting for the database', () => database.stop());
   const maintenance = createHsmMaintenance({
-    hsm,
+    keyStore,
+    hsm: parts.hsm,
     moving: answeringMoves(parts.hsm),
     database,
     device,

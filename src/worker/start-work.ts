@@ -21,6 +21,7 @@ import { createSignJob } from './jobs/sign.ts';
 import { createJournal, type JournalWriter } from './journal.ts';
 import { startKeepAlive } from './keep-alive.ts';
 import { createKeyStore } from './key-store.ts';
+import type { MaintenanceHsm } from './maintenance/bench.ts';
 import { createHsmMaintenance } from './maintenance/hsm-maintenance.ts';
 import { createPace } from './maintenance/pace.ts';
 import { createMetrics } from './metrics.ts';
@@ -38,7 +39,8 @@ export interface WorkParts {
   readonly hsm: Pick<
     Hsm,
     'capabilities' | 'generateKeys' | 'sign' | 'checkTags' | 'signHead' | 'probe' | 'rewrap' | 'retag'
-  >;
+  > &
+    MaintenanceHsm;
   readonly api: ApiClient;
   readonly database: DriverDatabase;
   readonly audit: AuditChain;
@@ -209,8 +211,8 @@ export function startWork(parts: WorkParts): Working {
     device.stop();
   });
   const maintenance = createHsmMaintenance({
-    // Not observed: the times of requests are what operators look at.
-    hsm: answeringCalls(parts.hsm, () => {}),
+    keyStore,
+    hsm: parts.hsm,
     moving: answeringMoves(parts.hsm),
     database,
     device,

@@ -1,12 +1,12 @@
 import type { Clock } from 'pg-boss';
 import type { Test } from 'tap';
 import { createHsmDesk, type HsmDesk } from '../../src/primary/maintenance/hsm-desk.ts';
-import type { Job, Jobs } from '../../src/primary/maintenance/job.ts';
+import type { Jobs } from '../../src/primary/maintenance/job.ts';
 import { createJobs } from '../../src/primary/maintenance/jobs/index.ts';
 import { createMaintenance, type Maintenance } from '../../src/primary/maintenance/maintenance.ts';
+import type { DriverConfiguration } from '../../src/shared/configuration/driver.ts';
 import type { DatabaseConfiguration } from '../../src/shared/configuration/sections.ts';
 import { createLog } from '../../src/shared/log.ts';
-import type { QueueName } from '../../src/shared/maintenance/queues.ts';
 
 export interface MaintenanceNode extends Maintenance {
   /** Log lines, newest last. */
@@ -19,6 +19,7 @@ export interface MaintenanceNodeOptions {
   readonly pollSeconds?: number;
   readonly clock?: Clock;
   readonly hsm?: HsmDesk;
+  readonly settings?: Partial<DriverConfiguration['maintenance']>;
   /** Instead of the real ones. */
   readonly jobs?: Partial<Jobs>;
 }
@@ -27,10 +28,11 @@ export interface MaintenanceNodeOptions {
 export function maintenanceNode(t: Pick<Test, 'teardown'>, options: MaintenanceNodeOptions): MaintenanceNode {
   const { node, database, pollSeconds = 0.5, clock, jobs, hsm = noHsm } = options;
   const lines: Record<string, unknown>[] = [];
+  const settings = { pollSeconds, keyAuditDays: 7, journalDays: 400, ...options.settings };
   const maintenance = createMaintenance({
-    configuration: { node, database, maintenance: { pollSeconds } },
+    configuration: { node, database, keyStore: 'test', maintenance: settings },
     hsm,
-    jobs: { ...createJobs(noRotation), ...jobs },
+    jobs: { ...createJobs(() => ({ ...noRotation, maintenance: settings })), ...jobs },
     log: createLog('debug', { node }, { write: (line) => void lines.push(JSON.parse(line)) }),
     ...(clock === undefined ? {} : { clock }),
   });
@@ -44,13 +46,7 @@ export const noHsm: HsmDesk = createHsmDesk({
 });
 
 /** Rotations have tests of their own. */
-const noRotation = () => ({ keyStore: 'store', node: '', ceremonyFile: '', furtherCeremonyFiles: [] });
-
-/** All queues do this. */
-export function everyJob(job: Job): Jobs {
-  const names = Object.keys(createJobs(noRotation)) as QueueName[];
-  return Object.fromEntries(names.map((name) => [name, job])) as unknown as Jobs;
-}
+const noRotation = { keyStore: 'test', node: '', ceremonyFile: '', furtherCeremonyFiles: [] };
 
 /** The role that may do what pg-boss's clock for tests needs. */
 export function ownerOf(database: DatabaseConfiguration): DatabaseConfiguration {

@@ -41,7 +41,7 @@ export async function openQueue(
     listen: connectionOptions(database, { applicationName: 'test listen', durability: 'relaxed' }),
     signTtlMs,
     holdMs: 25_000,
-    limits: { openRequestsPerOrganisation, priorities: { 'or-first': 1 } },
+    limits: { rememberDays: 365, openRequestsPerOrganisation, priorities: { 'or-first': 1 } },
     pinned: new Map([[keyStore, attestationPublicKey(pinnedPoint())]]),
     log,
   });

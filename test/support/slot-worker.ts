@@ -38,6 +38,7 @@ export interface SlotWorker {
   readonly log: Record<string, unknown>[];
   /** Device faults that its siblings would hear of. */
   readonly told: CodedError[];
+  hsmWork: Working['hsmWork'];
   report(): WorkFacts;
   deviceSuspect(): void;
   stop(): Promise<boolean>;
@@ -96,6 +97,7 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
   const audit = createWorkerChain(database, instance, origin, { version: 'test', token: 'serial-test' });
   const worker: SlotWorker & { work?: Working } = {
     told: [],
+    hsmWork: async (work) => (await worker.work?.hsmWork(work)) ?? { done: false, why: 'not-ready' },
     report: () => worker.work?.facts() as WorkFacts,
     deviceSuspect: () => worker.work?.deviceSuspect(),
     instance,

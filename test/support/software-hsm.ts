@@ -74,6 +74,15 @@ export function createSoftwareHsm(keyStore = 'test') {
     /** It has one key of each kind. */
     rewrap: async (rows: readonly WrappedKey[]) => rows.map(() => failure('healthy', 'KEY_NOT_ON_SLOT')),
     retag: async (rows: readonly WrappedKey[]) => rows.map(() => failure('healthy', 'KEY_NOT_ON_SLOT')),
+    async inspect(keys: readonly { row: WrappedKey }[]): Promise<readonly HsmResult<readonly string[]>[]> {
+      return keys.map(({ row }) => hsm.failures.get(row.keyId) ?? { ok: true, value: [] });
+    },
+    async mark(keys: readonly { row: WrappedKey; status: WrappedKey['status'] }[]) {
+      return keys.map(({ row, status }): HsmResult<WrappedKey> => {
+        const marked = { ...row, status };
+        return { ok: true, value: { ...marked, tag: tag(marked) } };
+      });
+    },
     async probe(): Promise<HsmResult<undefined>> {
       hsm.probes += 1;
       return hsm.probeResult;

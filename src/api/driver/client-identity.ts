@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { CodedError } from '../../shared/errors.ts';
 import type { DriverNode } from '../queue/lease.ts';
@@ -11,7 +12,7 @@ import type { DriverList, PresentedCertificate } from './driver-list.ts';
  * Looked up once per connection: a certificate cannot change while a connection lives. When the list changes, the
  * connections of those who are gone from it are closed.
  */
-export function createIdentify(list: DriverList) {
+export function createIdentify(list: DriverList, onIdentified: (node: string, certificate: X509Certificate) => void) {
   const known = new Map<TLSSocket, { readonly node: DriverNode; readonly certificate: PresentedCertificate }>();
 
   list.onChange(() => {
@@ -29,6 +30,7 @@ export function createIdentify(list: DriverList) {
     const certificate = presented(socket);
     const node = list.nodeOf(certificate);
     known.set(socket, { node, certificate });
+    onIdentified(node.name, certificate.x509);
     socket.once('close', () => known.delete(socket));
     return node;
   };

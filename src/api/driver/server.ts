@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { TLSSocket } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
@@ -5,7 +6,14 @@ import type { z } from 'zod';
 import type { ApiConfiguration } from '../../shared/configuration/api.ts';
 import { readSecretFile } from '../../shared/configuration/secret-file.ts';
 import { isUnreachable } from '../../shared/database/faults.ts';
-import { leaseCall, outcomesCall, releaseCall } from '../../shared/driver-protocol.ts';
+import {
+  type KeysAnswer,
+  type KeysCall,
+  keysCall,
+  leaseCall,
+  outcomesCall,
+  releaseCall,
+} from '../../shared/driver-protocol.ts';
 import { asCodedError, CodedError, catalogueEntry } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { AuditAnchors } from '../audit/audit-anchors.ts';
@@ -23,6 +31,9 @@ const bodyLimitBytes = 16 * 1024 * 1024;
 export interface DriverServerOptions {
   readonly configuration: ApiConfiguration;
   readonly queue: DriverQueue;
+  /** A node has connected. */
+  readonly onIdentified: (node: string, certificate: X509Certificate) => void;
+  readonly knownKeys: (node: DriverNode, call: KeysCall) => Promise<KeysAnswer>;
   readonly drivers: DriverList;
   readonly anchors: AuditAnchors;
   readonly log: Log;
@@ -32,12 +43,14 @@ export interface DriverServerOptions {
 export function createDriverServer({
   configuration,
   queue,
-  drivers,
   anchors,
+  knownKeys,
+  onIdentified,
+  drivers,
   log,
 }: DriverServerOptions): FastifyInstance {
   const { driver } = configuration;
-  const identify = createIdentify(drivers);
+  const identify = createIdentify(drivers, onIdentified);
   const server = fastify({
     https: {
       cert: readFileSync(driver.certificateFile),
@@ -84,6 +97,8 @@ export function createDriverServer({
     await queue.release(caller(request), parse(releaseCall, request.body).instance);
     return {};
   });
+
+  server.post('/driver/v1/keys', async (request) => await knownKeys(caller(request), parse(keysCall, request.body)));
 
   const document = JSON.stringify(driverDocument());
   server.get('/openapi.json', async (_request, reply) => {

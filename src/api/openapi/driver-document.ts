@@ -1,5 +1,7 @@
 import type { z } from 'zod';
 import {
+  keysAnswer,
+  keysCall,
   leaseAnswer,
   leaseCall,
   outcomesAnswer,
@@ -33,6 +35,7 @@ export function driverDocument(): Record<string, unknown> {
         outcomesCall,
         outcomesAnswer,
       ),
+      '/driver/v1/keys': post('keys', 'What the API knows of the keys of the node’s key store', keysCall, keysAnswer),
       '/driver/v1/release': post('release', 'End an instance for ever', releaseCall, releaseAnswer),
     },
     components: {

@@ -12,6 +12,8 @@ import { createQueueNumbers, readQueueNumbers } from './queue-numbers.ts';
 const numbersForMs = 5_000;
 
 export interface ApiOperations {
+  /** Those that this process uses, by what they are for. */
+  certificates(): Readonly<Record<string, CertificateFacts>>;
   readonly calls: ApiMetrics['calls'];
   /** Both listeners are open. */
   started(): void;
@@ -67,6 +69,7 @@ export async function startApiOperations(parts: ApiOperationsParts): Promise<Api
       ? undefined
       : await startOperationsServer(configuration.operations, { readiness, status, metrics }, log);
   return {
+    certificates,
     calls: metrics.calls,
     started() {
       state = 'running';

@@ -14,6 +14,7 @@ import { createPresence } from './presence.ts';
 import type { RequestQueue } from './request.ts';
 import type { EndRecord } from './request-row.ts';
 import { createSubmitter } from './submit.ts';
+import { startTrimming } from './trim-requests.ts';
 import { createDatabaseWatch, startUpkeep } from './upkeep.ts';
 import { createWaitingDrivers } from './waiting-drivers.ts';
 
@@ -70,6 +71,7 @@ export async function startQueue(options: QueueOptions): Promise<Queue> {
   await capacity.refresh();
   const presence = createPresence(relaxed, watch.failed);
   const upkeep = startUpkeep({ durable, capacity, openRequests, drivers, hints, heldRows, watch, log });
+  const trimming = startTrimming({ pool: durable, rememberDays: limits.rememberDays, log });
   const listener = listenForHints(
     listen,
     {
@@ -88,6 +90,7 @@ export async function startQueue(options: QueueOptions): Promise<Queue> {
     driver: createDriverSide({ relaxed, durable, capacity, presence, drivers, hints, heldRows, pinned, log }),
     async stop() {
       upkeep.stop();
+      trimming.stop();
       presence.stop();
       hints.stop();
       await listener.stop();

@@ -4,6 +4,7 @@ import type { Attempt } from '../../shared/maintenance/attempt.ts';
 import type { QueueName } from '../../shared/maintenance/queues.ts';
 import type { Facts, JobSaid } from '../../shared/maintenance/reports.ts';
 import type { HsmDesk } from './hsm-desk.ts';
+import type { JobAudit } from './job-audit.ts';
 
 /** What a job is given for one attempt. */
 export interface JobRun {
@@ -14,6 +15,8 @@ export interface JobRun {
   /** Two connections, shared with pg-boss and all jobs of the node: short statements. */
   readonly pool: pg.Pool;
   readonly hsm: HsmDesk;
+  /** For what changes rows: the entries go into the statement that changes them. */
+  readonly audit: JobAudit;
   /** Kept and shown while the job runs. @throws AttemptOver */
   progress(facts: Facts): Promise<void>;
   readonly log: Log;

@@ -8,8 +8,10 @@ import { maintenanceQueue, type QueueName, queueNames } from '../../shared/maint
 import { queuesAtWorkOn } from '../../shared/maintenance/reports.ts';
 import type { HsmDesk } from './hsm-desk.ts';
 import type { Jobs } from './job.ts';
+import { createJobAudit } from './job-audit.ts';
 import { createReportsView, type MaintenanceView } from './reports-view.ts';
 import { runJob } from './run-job.ts';
+import { createTestKeyWatch } from './test-key-watch.ts';
 
 /**
  * This node's part in maintenance: one pg-boss over a pool of two connections. It takes jobs of every queue, those that
@@ -26,7 +28,7 @@ export interface Maintenance {
 }
 
 export interface MaintenanceOptions {
-  readonly configuration: Pick<DriverConfiguration, 'database' | 'maintenance' | 'node' | 'rotation'>;
+  readonly configuration: Pick<DriverConfiguration, 'database' | 'keyStore' | 'maintenance' | 'node' | 'rotation'>;
   readonly hsm: HsmDesk;
   readonly jobs: Jobs;
   readonly log: Log;
@@ -49,8 +51,10 @@ export function createMaintenance({ configuration, hsm, jobs, log, clock }: Main
   const pace = { scheduleSeconds: Math.min(45, seconds), superviseSeconds: seconds };
   const boss = openBoss(pool, { ...pace, ...(clock === undefined ? {} : { clock }) });
   tellProblems(boss, log);
+  const audit = createJobAudit(pool, { program: 'primary', keyStore: configuration.keyStore, node });
   const stopping = new AbortController();
   const view = createReportsView({ pool, boss, everyMs: pollSeconds * 1_000 });
+  const testKeys = createTestKeyWatch({ pool, node, hsm, everyMs: 2_000 * pollSeconds, log });
   const working = new Set<QueueName>();
   let running = false;
   let settling: Promise<void> = Promise.resolve();
@@ -67,7 +71,7 @@ export function createMaintenance({ configuration, hsm, jobs, log, clock }: Main
     const signal = AbortSignal.any([job.signal, stopping.signal]);
     const { id, retryCount } = job;
     try {
-      return await runJob(jobs[queue], { queue, id, retryCount }, signal, { pool, node, hsm, log });
+      return await runJob(jobs[queue], { queue, id, retryCount }, signal, { pool, node, hsm, audit, log });
     } finally {
       view.look();
     }
@@ -112,6 +116,7 @@ export function createMaintenance({ configuration, hsm, jobs, log, clock }: Main
       await giveUpOwn();
       running = true;
       view.start();
+      if (slotKind === 'signing slot') testKeys.start();
       slotsChanged();
       log.debug('maintenance started');
     } catch (error) {
@@ -126,6 +131,7 @@ export function createMaintenance({ configuration, hsm, jobs, log, clock }: Main
     async stop() {
       stopping.abort(new Error('the node stops'));
       view.stop();
+      testKeys.stop();
       const stopped = settling.then(() => boss.stop({ timeout: stopMs })).then(() => pool.end());
       const { promise: late, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, 2 * stopMs);

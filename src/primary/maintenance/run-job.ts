@@ -11,11 +11,13 @@ import {
 } from '../../shared/maintenance/reports.ts';
 import type { HsmDesk } from './hsm-desk.ts';
 import type { Job } from './job.ts';
+import type { JobAudit } from './job-audit.ts';
 
 export interface JobRunnerOptions {
   readonly pool: pg.Pool;
   readonly node: string;
   readonly hsm: HsmDesk;
+  readonly audit: JobAudit;
   readonly log: Log;
 }
 
@@ -27,14 +29,14 @@ export async function runJob(
   job: Job,
   attempt: Attempt,
   signal: AbortSignal,
-  { pool, node, hsm, log: parent }: JobRunnerOptions,
+  { pool, node, hsm, audit, log: parent }: JobRunnerOptions,
 ): Promise<JobSaid> {
   const log = parent.child({ job: attempt.queue });
   const began = performance.now();
   await reportStart(pool, attempt, node);
   try {
     const progress = (facts: Facts): Promise<void> => reportProgress(pool, attempt, facts);
-    const said = await job({ attempt, signal, pool, hsm, progress, log });
+    const said = await job({ attempt, signal, pool, hsm, audit, progress, log });
     await reportDone(pool, attempt, said);
     const ms = Math.round(performance.now() - began);
     for (const alarm of said.alarms) log.error({ alarm }, 'maintenance alarm');

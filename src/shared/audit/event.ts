@@ -25,6 +25,9 @@ export type AuditEvent = WithoutEntryFields<
   | BackupMade
   | DatabaseRestored
   | HsmRetired
+  | JournalTrimmed
+  | DatabasesReconciled
+  | ChainTrimmed
 >;
 
 /** What an entry has beside its event: an event with a field of such a name would hide it, and is no AuditEvent. */
@@ -203,4 +206,26 @@ export interface HsmRetired {
   readonly tokenSerial: string;
   readonly masterKeyIds: readonly string[];
   readonly objectsDestroyed: number;
+}
+
+/** Rows that no request can need any more left the journal. */
+export interface JournalTrimmed {
+  readonly kind: 'journal-trimmed';
+  readonly rows: number;
+  readonly keptDays: number;
+}
+
+/** The keys of the signing API and of this database were compared, and differ. */
+export interface DatabasesReconciled {
+  readonly kind: 'databases-differ';
+  readonly missingHere: number;
+  readonly unknownToApi: number;
+  readonly different: number;
+}
+
+/** The owner removed an ended chain after it was exported: this is what is left of it. */
+export interface ChainTrimmed {
+  readonly kind: 'chain-trimmed';
+  readonly chain: string;
+  readonly head: ChainHead;
 }

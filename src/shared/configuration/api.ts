@@ -57,6 +57,14 @@ export const apiConfiguration = z.strictObject({
         .max(1_000_000)
         .default(2_000)
         .describe('A new request of an organisation with this many open ones is refused with 429'),
+      rememberDays: z
+        .int()
+        .min(30)
+        .max(36_500)
+        .default(365)
+        .describe(
+          'Signature requests that ended longer ago are removed: they leave the lists, and their externalId may be used again. Below journalDays of the drivers',
+        ),
       priorities: z
         .record(z.string(), z.int().min(-100).max(100))
         .default({})

@@ -95,6 +95,26 @@ export const driverConfiguration = z
           .describe(
             'How often this node looks for maintenance jobs, due schedules and jobs of nodes that died; 10 to 30 in production',
           ),
+        keyAuditDays: z
+          .number()
+          .min(0.01)
+          .max(365)
+          .default(7)
+          .describe('Within this time every stored key is opened and checked once. The same on all nodes'),
+        journalDays: z
+          .int()
+          .min(30)
+          .max(36_500)
+          .default(400)
+          .describe(
+            'Rows of the journal are kept for this long: longer than the API remembers requests (queue.rememberDays), so that no request is signed twice even by an API that was restored from a backup. The same on all nodes',
+          ),
+        backupMaxAgeHours: z
+          .number()
+          .min(1)
+          .max(8_760)
+          .optional()
+          .describe('An older last backup is an alarm; without it nobody is told. The same on all nodes'),
       })
       .prefault({})
       .describe('Jobs that run once in the whole cluster, on whichever node is able; see docs/maintenance.md'),

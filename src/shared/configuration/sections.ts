@@ -21,6 +21,21 @@ export const database = z.strictObject({
   user: z.string().min(1).describe('The runtime role: it reads and writes rows, and can change no schema'),
   passwordFile: path.optional().describe('Secret file with the role’s password'),
   caFile: path.optional().describe('CA of the server’s certificate; without it the connection is not encrypted'),
+  direct: z
+    .strictObject({
+      host: z.string().min(1).describe('Host of the server itself'),
+      port: port.default(5432).describe('Its port'),
+    })
+    .optional()
+    .describe(
+      'Where `host` and `port` are those of a pooler (PgBouncer): the server behind it, for LISTEN and for migrations, which a pooler cannot carry',
+    ),
+  synchronousReplica: z
+    .literal('required')
+    .optional()
+    .describe(
+      'With `required` no process starts on a server that waits for no synchronous replica. Without it, replicas that are not synchronous are an alarm: a promoted one could have lost keys whose addresses are in use',
+    ),
   owner: z
     .strictObject({
       user: z.string().min(1).describe('The role that owns the schema'),

@@ -22,8 +22,10 @@ export interface PoolOptions {
    * next one passes over them; a bitmap scan collects all that were left since the last vacuum, each time.
    */
   readonly plainIndexScans?: boolean;
-  /** Connect as the schema's owner instead of the runtime role. */
+  /** Connect as the schema's owner instead of the runtime role; never through a pooler. */
   readonly role?: 'owner';
+  /** To the server itself where a pooler stands before it: for LISTEN. */
+  readonly direct?: true;
 }
 
 /**
@@ -47,8 +49,7 @@ export function connectionOptions(database: DatabaseConfiguration, options: Omit
   if (role === undefined) throw new Error('the caller checks that database.owner is there');
   const where = options.role === 'owner' ? 'database.owner.passwordFile' : 'database.passwordFile';
   return {
-    host: database.host,
-    port: database.port,
+    ...addressOf(database, options.direct === true || options.role === 'owner'),
     database: database.name,
     user: role.user,
     ...(role.passwordFile === undefined ? {} : { password: readSecretFile(role.passwordFile, where).toString('utf8') }),
@@ -62,4 +63,8 @@ export function connectionOptions(database: DatabaseConfiguration, options: Omit
       ...(options.plainIndexScans === true ? ['-c enable_bitmapscan=off'] : []),
     ].join(' '),
   };
+}
+
+function addressOf({ host, port, direct }: DatabaseConfiguration, pastPooler: boolean): { host: string; port: number } {
+  return pastPooler && direct !== undefined ? direct : { host, port };
 }

@@ -18,6 +18,48 @@ export interface MaintenanceQueue {
 }
 
 export const maintenanceQueues = {
+  'key-audit': {
+    summary: 'opens stored keys and checks them: tag, unwrap, public key, attributes',
+    cron: '*/10 * * * *',
+    limitSeconds: 540,
+    retries: 2,
+    needs: 'signing slot',
+  },
+  'canary-exchange': {
+    summary: 'has every slot open a test key that another slot wrapped',
+    cron: '3,18,33,48 * * * *',
+    limitSeconds: 120,
+    retries: 2,
+    needs: 'signing slot',
+  },
+  reconciliation: {
+    summary: 'compares the keys of the signing API with the keys of this database',
+    cron: '20 3 * * *',
+    limitSeconds: 3_600,
+    retries: 3,
+    needs: 'signing slot',
+  },
+  'journal-trimming': {
+    summary: 'takes rows out of the journal that no request can need any more',
+    cron: '40 * * * *',
+    limitSeconds: 1_800,
+    retries: 2,
+    needs: 'nothing',
+  },
+  'backup-check': {
+    summary: 'looks whether the last backup is young enough',
+    cron: '10 * * * *',
+    limitSeconds: 60,
+    retries: 2,
+    needs: 'nothing',
+  },
+  'replication-check': {
+    summary: 'looks whether replicas of this database are synchronous',
+    cron: '*/15 * * * *',
+    limitSeconds: 60,
+    retries: 2,
+    needs: 'nothing',
+  },
   'node-reaping': {
     summary: 'forgets nodes that were dead for a day',
     cron: '5 * * * *',

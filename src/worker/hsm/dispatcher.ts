@@ -4,7 +4,7 @@ import type { ThreadHandle } from './thread-handle.ts';
 import type { ThreadCalls } from './thread-protocol.ts';
 
 /** The calls that take a list of items and answer each. */
-type BatchName = 'generate' | 'sign' | 'check-tags' | 'rewrap' | 'retag';
+type BatchName = 'generate' | 'sign' | 'check-tags' | 'rewrap' | 'retag' | 'inspect' | 'mark';
 type Item<Name extends BatchName> = ThreadCalls[Name]['ask'][number];
 type Answer<Name extends BatchName> = ThreadCalls[Name]['answer'][number];
 

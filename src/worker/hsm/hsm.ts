@@ -7,7 +7,9 @@ import { type CallCells, cpuMs, oldestCallMs } from './call-clock.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { failureOf } from './failure.ts';
 import type { Fingerprint } from './fingerprint.ts';
+import type { KeyToInspect } from './inspect-key.ts';
 import type { GeneratedKey, GenerateKeyJob, HsmResult, KeyProof, SignAnswer, SignJob } from './jobs.ts';
+import type { KeyToMark } from './mark-key.ts';
 import type { TokenInfo } from './module.ts';
 import type { ProbedCurve, Proof } from './probe.ts';
 import { endByForce, type ThreadHandle } from './thread-handle.ts';
@@ -36,6 +38,10 @@ export interface Hsm {
   retag(rows: readonly WrappedKey[]): Promise<readonly HsmResult<WrappedKey>[]>;
   /** Signs a head of the audit chain with the attestation key; base64url of r‖s. */
   signHead(head: Omit<NamedHead, 'keyStore'>): Promise<HsmResult<string>>;
+  /** Opens each key and signs with it, see inspect-key.ts; answers the attributes that are not as they must be. */
+  inspect(keys: readonly KeyToInspect[]): Promise<readonly HsmResult<readonly string[]>[]>;
+  /** Each row with another status; nothing is stored. */
+  mark(keys: readonly KeyToMark[]): Promise<readonly HsmResult<WrappedKey>[]>;
   /** A real wrap, unwrap, sign and verify, and a canary: decides whether a suspect device is good or lost. */
   probe(): Promise<HsmResult<undefined>>;
   /** How long the native call that has lasted longest has lasted; 0 when none is in flight. */
@@ -162,6 +168,20 @@ export function createHsm(
         rows,
         (row) => (row.keyStore === ring.keyStore ? lacks(row.integrityKeyId) : foreign(row)),
         async (accepted) => (await dispatcher.run('retag', accepted, (failure) => failure)).map(rowWithBuffers),
+      ),
+
+    inspect: (keys) =>
+      run<KeyToInspect, HsmResult<readonly string[]>>(
+        keys,
+        ({ row }) => refusedCurve('Sign', row.type) ?? refusedRow(row),
+        (accepted) => dispatcher.run('inspect', accepted, (failure) => failure),
+      ),
+
+    mark: (keys) =>
+      run<KeyToMark, HsmResult<WrappedKey>>(
+        keys,
+        ({ row }) => (row.keyStore === ring.keyStore ? lacks(row.integrityKeyId) : foreign(row)),
+        async (accepted) => (await dispatcher.run('mark', accepted, (failure) => failure)).map(rowWithBuffers),
       ),
 
     signHead: (head) => askLeastBusy((thread) => thread.ask('sign-head', head)),

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { CodedError } from '../../shared/errors.ts';
-import { tagMessage, type WrappedKey } from '../wrapped-key.ts';
+import type { WrappedKey } from '../wrapped-key.ts';
 import { mayBlameBlob } from './failure.ts';
 import type { Handle } from './module.ts';
 import { signVerified } from './sign-verified.ts';
-import { tagHolds } from './tag.ts';
+import { requireTag, tagged } from './tag.ts';
 import { rotationTemplate } from './templates.ts';
 import type { Workbench } from './workbench.ts';
 import { unwrapKey } from './wrap.ts';
@@ -43,15 +43,6 @@ export function rewrapKey(bench: Workbench, row: WrappedKey): WrappedKey {
 export function retagKey(bench: Workbench, row: WrappedKey): WrappedKey {
   requireTag(bench, row);
   return tagged(bench, { ...row, integrityKeyId: bench.ceremony.integrityKey.id });
-}
-
-function requireTag(bench: Workbench, row: WrappedKey): void {
-  if (tagHolds(bench, row.integrityKeyId, tagMessage(row), row.tag)) return;
-  throw new CodedError('KEY_UNUSABLE', `the tag of key ${row.keyId} does not hold`);
-}
-
-function tagged(bench: Workbench, row: WrappedKey): WrappedKey {
-  return { ...row, tag: bench.tag(row.integrityKeyId, tagMessage(row)) };
 }
 
 function openForRotation(bench: Workbench, { keyId, masterKeyId, type, blob }: WrappedKey): Handle {

@@ -3,6 +3,8 @@ import { headDigest, type NamedHead } from '../../shared/audit/head.ts';
 import { createCallClock } from './call-clock.ts';
 import { codedError } from './failure.ts';
 import { generateKey } from './generate-key.ts';
+import { inspectKey } from './inspect-key.ts';
+import { markKey } from './mark-key.ts';
 import { type Cryptoki, loadModule } from './module.ts';
 import { proveAtWork, proveSlot } from './probe.ts';
 import { retagKey, rewrapKey } from './rewrap.ts';
@@ -71,6 +73,14 @@ function work(call: ThreadCall): unknown {
       return opened().attempt(() => signHead(opened(), call.ask));
     case 'close-keys':
       return opened().closeKeys();
+    case 'inspect':
+      return call.ask.map(({ row, attributes }) =>
+        opened().attempt(() => inspectKey(opened(), { row: withBuffers(row), attributes })),
+      );
+    case 'mark':
+      return call.ask.map(({ row, status }) =>
+        opened().attempt(() => markKey(opened(), { row: withBuffers(row), status })),
+      );
     case 'probe':
       return opened().attempt(() => proveAtWork(opened(), armed()));
     case 'close':

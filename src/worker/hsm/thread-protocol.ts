@@ -6,8 +6,10 @@ import type { KeyType } from '../../shared/keys.ts';
 import type { WrappedKey } from '../wrapped-key.ts';
 import type { CallCells } from './call-clock.ts';
 import type { SlotPurpose } from './held-keys.ts';
+import type { KeyToInspect } from './inspect-key.ts';
 import type { GeneratedKey, GenerateKeyJob, HsmResult, SignAnswer } from './jobs.ts';
 import type { LoginGuard } from './login-guard.ts';
+import type { KeyToMark } from './mark-key.ts';
 import type { TokenInfo } from './module.ts';
 import type { Proof } from './probe.ts';
 import type { Armament } from './workbench.ts';
@@ -78,6 +80,8 @@ export interface ThreadCalls {
   'sign-head': { ask: Omit<NamedHead, 'keyStore'>; answer: HsmResult<string> };
   /** The device is in doubt: no wallet key stays unwrapped. */
   'close-keys': { ask: undefined; answer: undefined };
+  inspect: { ask: readonly KeyToInspect[]; answer: readonly HsmResult<readonly string[]>[] };
+  mark: { ask: readonly KeyToMark[]; answer: readonly HsmResult<WrappedKey>[] };
   probe: { ask: undefined; answer: HsmResult<undefined> };
   close: { ask: undefined; answer: undefined };
 }

@@ -1,13 +1,18 @@
 import type { Log } from '../../shared/log.ts';
 import type { DriverDatabase } from '../database.ts';
 import type { DeviceJudge } from '../device-judge.ts';
-import type { HsmCalls, MovingCalls } from '../jobs/hsm-calls.ts';
+import type { Hsm } from '../hsm/hsm.ts';
+import type { MovingCalls } from '../jobs/hsm-calls.ts';
 import type { SlotState } from '../slot-state.ts';
 import type { Pace } from './pace.ts';
 
+/** What maintenance asks of the HSM; each item is answered, or the call is rejected when the slot's threads are gone. */
+export type MaintenanceHsm = Pick<Hsm, 'checkTags' | 'inspect' | 'mark' | 'generateKeys'>;
+
 /** What maintenance works with on this slot. */
 export interface Bench {
-  readonly hsm: HsmCalls;
+  readonly keyStore: string;
+  readonly hsm: MaintenanceHsm;
   readonly moving: MovingCalls;
   readonly database: DriverDatabase;
   /** Faults that maintenance meets are faults of the slot. */

@@ -2,7 +2,9 @@ import type { HsmWork, HsmWorkAnswer, HsmWorkValue } from '../../shared/hsm-work
 import { DatabaseLost } from '../database.ts';
 import type { Bench } from './bench.ts';
 import { checkKeys } from './check-keys.ts';
+import { markBroken } from './mark-broken.ts';
 import { retagKeys, rewrapKeys } from './move-keys.ts';
+import { makeTestKey, openTestKey } from './test-keys.ts';
 
 /** The slot's maintenance: one batch at a time, refused while the slot is not ready. */
 export interface HsmMaintenance {
@@ -12,14 +14,16 @@ export interface HsmMaintenance {
   stop(): void;
 }
 
+/** A suspect device is for its probe alone. */
+class SlotSuspect extends Error {
+  override readonly name = 'SlotSuspect';
+}
+
 export function createHsmMaintenance(bench: Bench): HsmMaintenance {
-  let stopping = new AbortController();
+  const stopping = new AbortController();
   let busy = false;
   bench.state.onChange((now) => {
-    if (now === 'ready') return;
-    // A suspect device is for its probe alone.
-    stopping.abort();
-    stopping = new AbortController();
+    if (now === 'stopping') stopping.abort();
   });
 
   return {
@@ -32,7 +36,7 @@ export function createHsmMaintenance(bench: Bench): HsmMaintenance {
         const value = await doWork(bench, work, signal);
         return value === undefined ? { done: false, why: 'unknown' } : { done: true, value };
       } catch (error) {
-        if (signal.aborted) return { done: false, why: 'not-ready' };
+        if (signal.aborted || error instanceof SlotSuspect) return { done: false, why: 'not-ready' };
         const problem = (error as Error).message;
         if (error instanceof DatabaseLost) return { done: false, why: 'failed', problem };
         bench.log.error({ kind: work.kind, err: error }, 'maintenance on the HSM failed unexpectedly');
@@ -55,10 +59,30 @@ async function doWork(
     case 'check-keys':
       return await checkKeys(bench, work.keyIds, signal);
     case 'rewrap-keys':
-      return await rewrapKeys(bench, work, signal);
+      return await rewrapKeys(whileSound(bench), work, signal);
     case 'retag-keys':
-      return await retagKeys(bench, work, signal);
+      return await retagKeys(whileSound(bench), work, signal);
+    case 'mark-broken':
+      return await markBroken(bench, work.keyId);
+    case 'make-test-key':
+      return await makeTestKey(bench, work.curve);
+    case 'open-test-key':
+      return await openTestKey(bench, work.testKey);
     default:
-      return work satisfies never;
+      work satisfies never;
+      return undefined;
   }
+}
+
+/** For work that is asked again as a whole: its next step is not begun while the slot is suspect. */
+function whileSound(bench: Bench): Bench {
+  return {
+    ...bench,
+    pace: {
+      async step(act, signal) {
+        if (bench.state.now === 'suspect') throw new SlotSuspect('the slot is suspect');
+        return await bench.pace.step(act, signal);
+      },
+    },
+  };
 }

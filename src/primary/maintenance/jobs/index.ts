@@ -2,22 +2,35 @@ import type { DriverConfiguration } from '../../../shared/configuration/driver.t
 import type { Rotation } from '../../../shared/rotation/rotation-rows.ts';
 import { allowRotation } from '../../rotation/allow-rotation.ts';
 import type { Jobs } from '../job.ts';
+import { exchangeCanaries } from './canary-exchange.ts';
+import { createBackupCheck } from './check-backup.ts';
+import { checkReplicas } from './check-replication.ts';
+import { createKeyAudit } from './key-audit.ts';
 import { reapNodes } from './reap-nodes.ts';
+import { createReconcile } from './reconcile.ts';
 import { createRotationJob } from './rotate-keys.ts';
+import { createTrimJournal } from './trim-journal.ts';
 
 /** What jobs need to know of the node. */
 export type JobsConfiguration = Pick<
   DriverConfiguration,
-  'keyStore' | 'node' | 'ceremonyFile' | 'furtherCeremonyFiles' | 'operators' | 'rotation'
+  'api' | 'keyStore' | 'node' | 'ceremonyFile' | 'furtherCeremonyFiles' | 'maintenance' | 'operators' | 'rotation'
 >;
 
 /** What is done for each queue. */
 export function createJobs(inForce: () => JobsConfiguration): Jobs {
+  const settings = () => inForce().maintenance;
   const allow = (rotation: Rotation): void => allowRotation(inForce(), rotation);
   const origin = () => ({ keyStore: inForce().keyStore, node: inForce().node });
   // The integrity key’s job gives way to signing by itself, on the slot.
   const unlimited = Number.MAX_SAFE_INTEGER;
   return {
+    'key-audit': createKeyAudit(() => settings().keyAuditDays),
+    'canary-exchange': exchangeCanaries,
+    reconciliation: createReconcile(inForce),
+    'journal-trimming': createTrimJournal(() => settings().journalDays),
+    'backup-check': createBackupCheck(() => settings().backupMaxAgeHours),
+    'replication-check': checkReplicas,
     'node-reaping': reapNodes,
     'master-key-rotation': createRotationJob('master-key', {
       keysPerSecond: () => inForce().rotation?.keysPerSecond ?? unlimited,

@@ -8,6 +8,7 @@ import { auditAnchors } from './api/6-audit-anchors.ts';
 import { cheaperRequests } from './api/7-cheaper-requests.ts';
 import { secondOpinion } from './api/8-second-opinion.ts';
 import { orderedNodes } from './api/9-ordered-nodes.ts';
+import { requestTrimming } from './api/10-request-trimming.ts';
 
 /** The signing API's database. */
 export const apiSchema: Schema = {
@@ -23,5 +24,6 @@ export const apiSchema: Schema = {
     cheaperRequests,
     secondOpinion,
     orderedNodes,
+    requestTrimming,
   ],
 };

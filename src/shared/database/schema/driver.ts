@@ -7,10 +7,21 @@ import { auditLog } from './driver/5-audit-log.ts';
 import { policy } from './driver/6-policy.ts';
 import { rotation } from './driver/7-rotation.ts';
 import { jobReports } from './driver/8-job-reports.ts';
+import { maintenance } from './driver/9-maintenance.ts';
 
 /** The driver database: wrapped keys, the journal, what is known of PINs. One per key store, shared by all its nodes. */
 export const driverSchema: Schema = {
   purpose: 'driver',
   oldest: 7,
-  migrations: [keysAndJournal, pinAttempts, nodesAndLeader, usedOrders, auditLog, policy, rotation, jobReports],
+  migrations: [
+    keysAndJournal,
+    pinAttempts,
+    nodesAndLeader,
+    usedOrders,
+    auditLog,
+    policy,
+    rotation,
+    jobReports,
+    maintenance,
+  ],
 };

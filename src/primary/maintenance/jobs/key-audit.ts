@@ -1,0 +1,207 @@
+import type pg from 'pg';
+import type { CheckedKey } from '../../../shared/hsm-work.ts';
+import { largestHsmBatch } from '../../../shared/hsm-work.ts';
+import { writeUnder } from '../../../shared/maintenance/attempt.ts';
+import type { Job, JobRun } from '../job.ts';
+import { markIfConfirmed } from './mark-broken.ts';
+
+/**
+ * The audit of stored keys, in slices: each run checks so many that the whole table is gone through within the configured
+ * time. Keys are taken in the order of their ids, page by page; ids are hashes, so that order is as good as a random
+ * sample. What failed before is checked again first.
+ */
+
+/** How far apart runs are, see queues.ts. */
+const everySeconds = 600;
+/** A slice that is too long for one run goes on in the next one. */
+const budgetMs = 420_000;
+const smallestSlice = 50;
+const tellMs = 1_000;
+/** A round that takes this much longer than it should is an alarm. */
+const lateFactor = 1.5;
+
+interface Round extends pg.QueryResultRow {
+  readonly round: number;
+  readonly last_key: string;
+  readonly checked: number;
+  readonly age_seconds: number;
+}
+
+/** @param inDays within which every key is checked. */
+export function createKeyAudit(inDays: () => number): Job {
+  return async (run) => {
+    const began = performance.now();
+    const days = inDays();
+    const total = await countKeys(run.pool);
+    const slice = Math.max(smallestSlice, Math.ceil((1.2 * total * everySeconds) / (days * 86_400)));
+    const told = createTally();
+    const tell = (): Promise<void> => run.progress(factsOf(told, began, total, days));
+
+    const known = new Set(await findings(run.pool));
+    for (const keyIds of pages([...known])) await checkPage(run, keyIds, known, told);
+    let toldAt = performance.now();
+    let round = await readRound(run.pool);
+    for (let left = slice; left > 0 && performance.now() - began < budgetMs; ) {
+      const keyIds = await nextPage(run.pool, round.last_key, Math.min(left, largestHsmBatch));
+      if (keyIds.length === 0) {
+        await endRound(run);
+        round = await readRound(run.pool);
+        break;
+      }
+      await checkPage(run, keyIds, known, told);
+      round = await advance(run, keyIds);
+      left -= keyIds.length;
+      if (performance.now() - toldAt < tellMs) continue;
+      await tell();
+      toldAt = performance.now();
+    }
+    return {
+      facts: { ...factsOf(told, began, total, days), round: round.round, checkedInRound: round.checked },
+      alarms: await alarmsOf(run.pool, round, told, days),
+    };
+  };
+}
+
+type Tally = Record<CheckedKey['verdict'], number>;
+
+function createTally(): Tally {
+  return { holds: 0, missing: 0, tag: 0, unusable: 0, attributes: 0, unchecked: 0 };
+}
+
+function* pages(keyIds: readonly string[]): Generator<readonly string[]> {
+  for (let at = 0; at < keyIds.length; at += largestHsmBatch) yield keyIds.slice(at, at + largestHsmBatch);
+}
+
+/** Estimated by PostgreSQL where the table is large: an exact count of a million rows each ten minutes is not worth it. */
+async function countKeys(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<{ estimate: number }>(
+    "select reltuples::float8 as estimate from pg_class where oid = 'wrapped_key'::regclass",
+  );
+  const estimate = rows[0]?.estimate ?? 0;
+  if (estimate > 10_000) return estimate;
+  const counted = await pool.query<{ count: number }>('select count(*)::int as count from wrapped_key');
+  return counted.rows[0]?.count ?? 0;
+}
+
+async function findings(pool: pg.Pool): Promise<string[]> {
+  const { rows } = await pool.query<{ key_id: string }>(
+    'select key_id from key_finding order by last_found_at limit 1000',
+  );
+  return rows.map((row) => row.key_id);
+}
+
+/** Keys that were deleted are not opened any more; those that were marked broken are: one may be mended. */
+async function nextPage(pool: pg.Pool, after: string, limit: number): Promise<string[]> {
+  const { rows } = await pool.query<{ key_id: string }>(
+    "select key_id from wrapped_key where key_id > $1 and status <> 'deleted' order by key_id limit $2",
+    [after, limit],
+  );
+  return rows.map((row) => row.key_id);
+}
+
+async function checkPage(run: JobRun, keyIds: readonly string[], known: Set<string>, told: Tally): Promise<void> {
+  const checked = await run.hsm.ask({ kind: 'check-keys', keyIds }, run.signal);
+  for (const one of checked) told[one.verdict] += 1;
+  const bad = checked.filter(isFinding);
+  for (const one of bad)
+    run.log.error({ keyId: one.keyId, verdict: one.verdict, cause: one.problem }, 'stored key fails');
+  await keepFindings(run, bad);
+  for (const { keyId } of bad) known.add(keyId);
+  const over = checked.filter(
+    ({ keyId, verdict }) => known.has(keyId) && (verdict === 'holds' || verdict === 'missing'),
+  );
+  await forgetFindings(
+    run,
+    over.map(({ keyId }) => keyId),
+  );
+  for (const one of bad) if (one.verdict === 'unusable') await markIfConfirmed(run, one);
+}
+
+/** A key that is gone is the matter of reconciliation; one that could not be checked is no finding about the key. */
+function isFinding({ verdict }: CheckedKey): boolean {
+  return verdict === 'tag' || verdict === 'unusable' || verdict === 'attributes';
+}
+
+async function keepFindings({ pool, attempt }: JobRun, bad: readonly CheckedKey[]): Promise<void> {
+  if (bad.length === 0) return;
+  await writeUnder(
+    pool,
+    attempt,
+    `insert into key_finding (key_id, verdict, problem)
+     select found.key_id, found.verdict, found.problem
+     from jsonb_to_recordset($4::jsonb) as found (key_id text, verdict text, problem text)
+     where exists (select from attempt)
+     on conflict (key_id) do update set verdict = excluded.verdict, problem = excluded.problem,
+       last_found_at = clock_timestamp()
+     returning key_id`,
+    [JSON.stringify(bad.map(({ keyId, verdict, problem = '' }) => ({ key_id: keyId, verdict, problem })))],
+  );
+}
+
+async function forgetFindings({ pool, attempt }: JobRun, keyIds: readonly string[]): Promise<void> {
+  if (keyIds.length === 0) return;
+  await writeUnder(
+    pool,
+    attempt,
+    'delete from key_finding where key_id = any($4) and exists (select from attempt) returning key_id',
+    [keyIds],
+  );
+}
+
+const roundColumns = `round, last_key, checked::float8 as checked,
+  extract(epoch from clock_timestamp() - round_started_at)::float8 as age_seconds`;
+
+async function readRound(pool: pg.Pool): Promise<Round> {
+  const { rows } = await pool.query<Round>(`select ${roundColumns} from key_audit`);
+  if (rows[0] === undefined) throw new Error('key_audit has one row, always');
+  return rows[0];
+}
+
+async function advance({ pool, attempt }: JobRun, keyIds: readonly string[]): Promise<Round> {
+  const [round] = await writeUnder<Round>(
+    pool,
+    attempt,
+    `update key_audit set last_key = $4, checked = checked + $5 where exists (select from attempt)
+     returning ${roundColumns}`,
+    [keyIds.at(-1), keyIds.length],
+  );
+  return round as Round;
+}
+
+async function endRound({ pool, attempt }: JobRun): Promise<void> {
+  await writeUnder(
+    pool,
+    attempt,
+    `update key_audit set round = round + 1, round_started_at = clock_timestamp(), last_key = '', checked = 0,
+       last_round_ended_at = clock_timestamp()
+     where exists (select from attempt) returning round`,
+  );
+}
+
+function factsOf(told: Tally, began: number, total: number, days: number): Record<string, number | string> {
+  const checked = Object.values(told).reduce((sum, count) => sum + count, 0);
+  const perSecond = checked / Math.max(0.001, (performance.now() - began) / 1_000);
+  return {
+    keys: Math.round(total),
+    checked,
+    ...told,
+    perSecond: Math.round(perSecond * 10) / 10,
+    // At full speed; the round is spread over the configured days.
+    wholeTableSeconds: perSecond === 0 ? 0 : Math.round(total / perSecond),
+    roundDays: days,
+  };
+}
+
+async function alarmsOf(pool: pg.Pool, round: Round, told: Tally, days: number): Promise<string[]> {
+  const { rows } = await pool.query<{ verdict: string; count: number; first: string[] }>(
+    `select verdict, count(*)::int as count, (array_agg(key_id order by first_found_at))[1:5] as first
+     from key_finding group by verdict order by verdict`,
+  );
+  return [
+    ...rows.map(({ verdict, count, first }) => `${count} stored keys fail (${verdict}): ${first.join(', ')}`),
+    ...(told.unchecked > 0 ? [`${told.unchecked} stored keys could not be checked; the log says why`] : []),
+    ...(round.age_seconds > lateFactor * days * 86_400
+      ? [`the audit of all keys takes longer than ${days} days; see keyAuditDays`]
+      : []),
+  ];
+}
