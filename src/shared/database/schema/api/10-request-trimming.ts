@@ -3,7 +3,7 @@ import type { Migration } from '../../migrate.ts';
 export const requestTrimming: Migration = {
   version: 10,
   name: 'trimming of requests',
-  needs: 9,
+  needs: 2,
   sql: (runtime) => `
     -- Rows come in the order of their time: this index costs next to nothing.
     create index request_by_time on request using brin (created_at) with (pages_per_range = 32, autosummarize = on);

@@ -3,7 +3,7 @@ import type { Migration } from '../../migrate.ts';
 export const maintenance: Migration = {
   version: 9,
   name: 'key audit, exchange of test keys, trimming of the journal',
-  needs: 7,
+  needs: 3,
   sql: (runtime) => `
     -- How far the audit of stored keys is in its round: keys are taken in the order of their ids.
     create table key_audit (
