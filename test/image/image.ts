@@ -30,6 +30,8 @@ async function testAll(): Promise<void> {
       process.env.NODE_EXTRA_CA_CERTS === undefined ? {} : { NODE_EXTRA_CA_CERTS: '/usr/local/share/ca-bundle.crt' };
     await buildah.importTree(await nodeTree(debian), 'localhost/node', bundle);
   }
+  // Left by a run that was killed: their images could not be removed.
+  await buildah.run('rm', '--all');
   const tag = 'localhost/hsm-driver';
   await buildah.build({
     context: repository,
