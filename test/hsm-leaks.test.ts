@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -11,11 +12,12 @@ import { keyType, value } from './support/open-hsm.ts';
 import { createKeyStore } from './support/soft-token.ts';
 
 /**
- * Signing leaves nothing behind: no object on the token, no handle, no session, no memory. 5,000 signatures by default;
- * HSM_LONG_TESTS=1 makes it 100,000. What of it would be the driver’s is measured exactly in hsm-leaks-driver.test.ts.
+ * Signing leaves nothing behind: no object on the token, no handle, no session, no memory. What of the memory would be
+ * the driver’s is measured exactly in hsm-leaks-driver.test.ts.
  */
-const long = process.env.HSM_LONG_TESTS === '1';
-const operations = long ? 100_000 : 5_000;
+const operations = 100_000;
+/** secp256k1 takes this token seven times as long as the others: one signature in so many is by it. */
+const rarely = 40;
 const warmUp = operations / 10;
 /**
  * SoftHSM 2.6.1 itself loses about 240 bytes with each unwrap and 64 with each signature (measured in plain C, without
@@ -24,9 +26,18 @@ const warmUp = operations / 10;
 const tokenLosesBytes = 304;
 const slackBytes = 24 * 1024 * 1024;
 
-t.setTimeout(long ? 3_600_000 : 180_000);
+t.setTimeout(600_000);
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
+
+/**
+ * Resident memory that belongs to no file: what is mapped from files (Node itself) comes and goes as the kernel likes, and
+ * says nothing about us.
+ */
+function privateBytes(): number {
+  if (process.platform !== 'linux') return process.memoryUsage.rss();
+  return 1024 * Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);
+}
 
 const store = await createKeyStore(t);
 const [slot] = store.slots;
@@ -67,9 +78,11 @@ t.test(`${operations} signatures leave no object, no handle, no session and no m
     const made = work.session.withNewKey(curve, (key, publicKey) => ({ publicKey, blob: work.session.wrap(key) }));
     return { keyId: `key-${curve}`, type: keyType(curve), masterKeyId: store.ceremony.masterKey.id, ...made };
   });
+  const rare = keys.find(({ type }) => type.curve === 'secp256k1');
+  const others = keys.filter((key) => key !== rare);
   // Every tenth with a blob that does not open, every tenth with a digest that is none: failures must leave nothing too.
   const sign = (index: number): void => {
-    const key = keys[index % keys.length];
+    const key = index % rarely === 0 ? rare : others[index % others.length];
     if (key === undefined) throw new Error('no key');
     const broken = index % 10 === 3;
     const blob = broken ? Buffer.concat([key.blob.subarray(0, -8), randomBytes(8)]) : key.blob;
@@ -81,19 +94,19 @@ t.test(`${operations} signatures leave no object, no handle, no session and no m
   let index = 0;
   for (; index < warmUp; index += 1) sign(index);
   collectGarbage();
-  const rss = process.memoryUsage.rss();
+  const start = privateBytes();
   for (; index < operations; index += 1) {
     sign(index);
     // Buffers of native code are let go of in a turn of the event loop, as a session thread has between two jobs.
     if (index % 500 === 0) await turn();
   }
   collectGarbage();
-  const grown = process.memoryUsage.rss() - rss;
+  const grown = privateBytes() - start;
 
   t.same({ ...open, objects: objects() }, before);
   const allowed = (operations - warmUp) * tokenLosesBytes + slackBytes;
   t.ok(grown <= allowed, `grown by ${grown} bytes, ${allowed} allowed`);
-  t.comment(`RSS grew by ${Math.round(grown / (operations - warmUp))} bytes per signature`);
+  t.comment(`memory grew by ${Math.round(grown / (operations - warmUp))} bytes per signature`);
 });
 
 t.test('closing leaves no session', async (t) => {

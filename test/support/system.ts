@@ -10,6 +10,7 @@ import type { Program } from '../../scripts/local/processes.ts';
 import { type LocalSystem, startSystem } from '../../scripts/local/system.ts';
 import { createReleasers } from '../../src/shared/releasers.ts';
 import type { Cleanup } from './soft-token.ts';
+import { until } from './until.ts';
 
 export interface TestSystem extends LocalSystem {
   readonly sdk: DfnsApiClient;
@@ -60,4 +61,11 @@ export async function openSystem(
   const { baseUrl, orgId, authToken, credentialId, privateKeyPem } = system.client;
   const signer = new AsymmetricKeySigner({ credId: credentialId, privateKey: privateKeyPem });
   return { ...system, sdk: new DfnsApiClient({ baseUrl, orgId, authToken, signer }) };
+}
+
+/** Resolves when every node says that it is ready: its slot is, and the API gave it an answer. */
+export async function allReady({ ports }: Pick<TestSystem, 'ports'>): Promise<void> {
+  for (const port of Object.values(ports.operations)) {
+    await until(`readiness on ${port}`, async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok);
+  }
 }
