@@ -88,11 +88,20 @@ export function startDriverProcess(
     },
     async stop() {
       child.kill('SIGTERM');
-      const timer = setTimeout(() => child.kill('SIGKILL'), stopMs);
+      const timer = setTimeout(() => killGroup(child.pid), stopMs);
       await exited;
       clearTimeout(timer);
     },
   };
+}
+
+/** The process and what it started: a primary that was too slow to stop must not leave its workers to find out alone. */
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It ended in this moment.
+  }
 }
 
 /**
