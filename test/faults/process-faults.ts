@@ -41,16 +41,20 @@ export const apiRestarted: Fault = {
   hitsBoth: true,
 };
 
+let frozenWorker = 0;
+
 /** Everything of node 1 stands still and nothing of it is on the wire any more: no FIN, no RST. */
 const powerOff: Fault = {
   name: 'node stopped dead, its connections frozen',
   async inject(system) {
-    const worker = await workerOf(system, 1);
+    frozenWorker = await workerOf(system, 1);
     system.wires.api[1]?.freeze();
     system.wires.driverDatabase.freeze();
-    for (const pid of [pidOf(system, 1), worker]) process.kill(pid, 'SIGSTOP');
+    for (const pid of [pidOf(system, 1), frozenWorker]) process.kill(pid, 'SIGSTOP');
   },
   async heal(system) {
+    // One that stands still cannot notice that its primary is gone.
+    process.kill(frozenWorker, 'SIGKILL');
     const restarted = system.restartNode(1, 'SIGKILL');
     for (const wire of [system.wires.api[1], system.wires.driverDatabase]) {
       wire?.cut();
