@@ -23,7 +23,7 @@ for (const [name, load] of Object.entries(commands)) {
 }
 
 t.test('an option that does not exist, one without its value, and one that is missing are refused', async (t) => {
-  const { command } = await import('../src/cli/driver-add.ts');
+  const { command } = await import('../src/cli/api/driver-add.ts');
   t.match(readOptions(command, ['--config', 'x', '--colour', 'red']), /--colour/);
   t.match(readOptions(command, ['--config']), /--config/);
   t.equal(readOptions(command, ['--config', 'x', '--node', 'n']), 'api driver add needs --key-store');

@@ -1,4 +1,4 @@
-/** One command of `hsm-driver`: a file of its own, listed in main.ts. */
+/** One command of `hsm-driver`: a file of its own, listed in commands.ts. */
 export interface Command {
   readonly name: string;
   /** One line for the list of commands. */

@@ -9,7 +9,7 @@ import { loadConfiguration } from '../shared/configuration/load.ts';
 import { CodedError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
 import type { Command } from './command.ts';
-import { askNodeStatus } from './node-status.ts';
+import { askNodeStatus } from './node/node-status.ts';
 
 /** `hsm-driver doctor`: looks at everything that a node or an API process rests on, changes nothing, tries no PIN. */
 export const command: Command = {

@@ -1,0 +1,51 @@
+import { createHash } from 'node:crypto';
+import type pg from 'pg';
+import type { AuditEvent } from '../../shared/audit/event.ts';
+import { openAuditLog } from '../../shared/audit/open-log.ts';
+import type { DriverConfiguration } from '../../shared/configuration/driver.ts';
+import { inTransaction } from '../../shared/database/transaction.ts';
+import { type OrderAbout, orderBytes, orderText, type SignedOrder } from '../../shared/orders/order.ts';
+import { requireOrder } from '../../shared/orders/require-order.ts';
+import { recordOrder } from '../../shared/orders/used-orders.ts';
+
+export interface Errand {
+  readonly configuration: DriverConfiguration;
+  /** Its name, for the audit log. */
+  readonly command: string;
+  /** Undefined for what needs no order. */
+  readonly about?: OrderAbout;
+  readonly orderFile?: string | undefined;
+  /** What the audit log tells of it. */
+  readonly events: readonly AuditEvent[];
+}
+
+/**
+ * Changes the driver database by the operators’ order: the order’s use, the change and the audit entries are one
+ * transaction. All of it is there, or the order is still good.
+ * @throws ORDER_*, and what `change` throws
+ */
+export async function carryOut<Result>(
+  pool: pg.Pool,
+  { configuration, command, about, orderFile, events }: Errand,
+  change: (client: pg.PoolClient, order: SignedOrder | undefined) => Promise<Result>,
+): Promise<Result> {
+  const { keyStore, node } = configuration;
+  const order = about && requireOrder(configuration, about, orderFile);
+  return await inTransaction(pool, async (client) => {
+    if (order !== undefined) await recordOrder(client, order, { node });
+    const result = await change(client, order);
+    const audit = openAuditLog(client, { program: 'command', command, keyStore, node });
+    await audit.append(...(order === undefined ? [] : [orderEvent(order)]), ...events);
+    return result;
+  });
+}
+
+function orderEvent({ order, signatures }: SignedOrder): AuditEvent {
+  return {
+    kind: 'order-carried-out',
+    orderId: order.id,
+    action: orderText(order),
+    operators: signatures.map(({ operator }) => operator),
+    order: createHash('sha256').update(orderBytes(order)).digest('base64url'),
+  };
+}
