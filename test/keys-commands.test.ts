@@ -25,6 +25,14 @@ async function keys(...words: readonly string[]): Promise<{ code: number; stdout
   }
 }
 
+async function asOwner(statement: string, values: readonly unknown[]): Promise<void> {
+  const options = { applicationName: 'test owner', durability: 'durable', role: 'owner' } as const;
+  const owner = new pg.Client(connectionOptions(system.databases.driver, options));
+  await owner.connect();
+  await owner.query(statement, [...values]);
+  await owner.end();
+}
+
 const made = [
   await system.sdk.keys.createKey({ body: { scheme: 'ECDSA', curve: 'secp256k1' } }),
   await system.sdk.keys.createKey({ body: { scheme: 'EdDSA', curve: 'ed25519' } }),
@@ -60,16 +68,29 @@ t.test('a key that is not there, and one whose public key nobody attests', async
   const code = (error: 'KEY_NOT_IN_STORE' | 'KEY_UNUSABLE'): number =>
     exitCodes[catalogueEntry(error).exit ?? 'INTERNAL'].code;
   t.match(await keys('show', '--key', 'key-none'), { code: code('KEY_NOT_IN_STORE'), stderr: /KEY_NOT_IN_STORE/ });
-  const asOwner = { applicationName: 'test owner', durability: 'durable', role: 'owner' } as const;
-  const owner = new pg.Client(connectionOptions(system.databases.driver, asOwner));
-  await owner.connect();
-  await owner.query(`update wrapped_key set attestation = decode(repeat('00', 64), 'hex') where key_id = $1`, [
-    second.id,
-  ]);
-  await owner.end();
+  await asOwner(`update wrapped_key set attestation = decode(repeat('00', 64), 'hex') where key_id = $1`, [second.id]);
   t.match(await keys('show', '--key', second.id), {
     code: code('KEY_UNUSABLE'),
     stdout: /DOES NOT HOLD/,
     stderr: /no HSM of this key store attests/,
   });
+});
+
+t.test('a slot opens the keys that are named, and says which of them fails', async (t) => {
+  const good = await keys('verify', '--key', first.id);
+  t.equal(good.code, 0, good.stderr);
+  t.match(good.stdout, new RegExp(`^${first.id} +holds$`, 'm'));
+  // Whoever writes in the database without the HSM: the row's tag does not hold any more.
+  await asOwner('update wrapped_key set blob = set_byte(blob, 0, get_byte(blob, 0) # 1) where key_id = $1', [
+    second.id,
+  ]);
+  const { code, stdout, stderr } = await keys('verify', '--key', `${first.id},${second.id},key-none`, '--json');
+  t.equal(code, exitCodes[catalogueEntry('KEY_UNUSABLE').exit ?? 'INTERNAL'].code);
+  t.match(JSON.parse(stdout), [
+    { keyId: first.id, verdict: 'holds' },
+    { keyId: second.id, verdict: 'tag' },
+    { keyId: 'key-none', verdict: 'missing' },
+  ]);
+  t.match(stderr, `${second.id} (tag)`);
+  t.match(await keys('verify', '--key', ''), { code: exitCodes.USAGE.code, stderr: /--key is one key id/ });
 });

@@ -89,7 +89,8 @@ t.test('a job that is asked for runs on a node, and list, status and metrics sho
   t.match(metrics, /hsm_driver_job_failed\{job="node-reaping"\} 0/);
   t.match(metrics, /hsm_driver_job_alarms\{job="node-reaping"\} 0/);
   t.match(metrics, /hsm_driver_job_last_done_timestamp_seconds\{job="node-reaping"\} \d/);
-  t.match((await runCommand('status', '--config', config)).out, /maintenance: 1 of \d+ jobs have been done/);
+  // Another job may have been due in the meantime.
+  t.match((await runCommand('status', '--config', config)).out, /maintenance: [1-9]\d* of \d+ jobs have been done/);
   node.signalGroup('SIGTERM');
   t.match(await node.exited, { code: 0 });
   t.notOk(

@@ -18,6 +18,7 @@ export const commands: Readonly<Record<string, () => Promise<{ command: Command 
   'api audit-anchors': () => import('./api/api-audit-anchors.ts'),
   status: () => import('./node/status.ts'),
   'keys list': () => import('./keys/keys-list.ts'),
+  'keys verify': () => import('./keys/keys-verify.ts'),
   'keys show': () => import('./keys/keys-show.ts'),
   doctor: () => import('./doctor.ts'),
   'audit export': () => import('./records/audit-export.ts'),

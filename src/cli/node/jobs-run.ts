@@ -1,13 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { PgBoss } from 'pg-boss';
-import { CodedError } from '../../shared/errors.ts';
 import type { QueueName } from '../../shared/maintenance/queues.ts';
 import { readReports } from '../../shared/maintenance/reports.ts';
 import type { Command } from '../command.ts';
+import { jobEnd } from './job-end.ts';
 import { queueNamed, withMaintenanceQueue } from './maintenance-queue.ts';
-
-const lookMs = 500;
 
 export const command: Command = {
   name: 'jobs run',
@@ -36,16 +33,7 @@ async function openJob(boss: PgBoss, queue: QueueName): Promise<string | undefin
 
 /** @throws JOB_FAILED */
 async function waitFor(boss: PgBoss, pool: pg.Pool, queue: QueueName, id: string | undefined): Promise<void> {
-  for (;;) {
-    const [job] = id === undefined ? [] : await boss.findJobs(queue, { id });
-    const over = job === undefined || job.state === 'completed' || job.state === 'cancelled' || job.state === 'failed';
-    if (!over) {
-      await sleep(lookMs);
-      continue;
-    }
-    const report = (await readReports(pool)).find((one) => one.queue === queue);
-    if (job?.state === 'failed') throw new CodedError('JOB_FAILED', `${queue}: ${report?.problem ?? 'no report'}`);
-    process.stdout.write(`${JSON.stringify({ ...report?.facts, alarms: report?.alarms ?? [] })}\n`);
-    return;
-  }
+  if (id !== undefined) await jobEnd(boss, pool, queue, id);
+  const report = (await readReports(pool)).find((one) => one.queue === queue);
+  process.stdout.write(`${JSON.stringify({ ...report?.facts, alarms: report?.alarms ?? [] })}\n`);
 }

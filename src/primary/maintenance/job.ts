@@ -10,6 +10,8 @@ import type { JobAudit } from './job-audit.ts';
 export interface JobRun {
   /** Names the attempt in whatever the job changes: use `writeUnder`, nothing else may write. */
   readonly attempt: Attempt;
+  /** What whoever asked for the run gave with it: anything, a database writer may have written it. */
+  readonly data: unknown;
   /** The time limit passed, the attempt is over, or the node stops: end soon, throw what you like. */
   readonly signal: AbortSignal;
   /** Two connections, shared with pg-boss and all jobs of the node: short statements. */

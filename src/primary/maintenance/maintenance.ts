@@ -69,9 +69,9 @@ export function createMaintenance({ configuration, hsm, jobs, log, clock }: Main
 
   async function attempt(queue: QueueName, job: JobWithMetadata): Promise<unknown> {
     const signal = AbortSignal.any([job.signal, stopping.signal]);
-    const { id, retryCount } = job;
+    const { id, retryCount, data } = job;
     try {
-      return await runJob(jobs[queue], { queue, id, retryCount }, signal, { pool, node, hsm, audit, log });
+      return await runJob(jobs[queue], { queue, id, retryCount }, signal, { pool, node, data, hsm, audit, log });
     } finally {
       view.look();
     }

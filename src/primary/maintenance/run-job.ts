@@ -16,6 +16,8 @@ import type { JobAudit } from './job-audit.ts';
 export interface JobRunnerOptions {
   readonly pool: pg.Pool;
   readonly node: string;
+  /** See JobRun. */
+  readonly data: unknown;
   readonly hsm: HsmDesk;
   readonly audit: JobAudit;
   readonly log: Log;
@@ -29,14 +31,14 @@ export async function runJob(
   job: Job,
   attempt: Attempt,
   signal: AbortSignal,
-  { pool, node, hsm, audit, log: parent }: JobRunnerOptions,
+  { pool, node, data, hsm, audit, log: parent }: JobRunnerOptions,
 ): Promise<JobSaid> {
   const log = parent.child({ job: attempt.queue });
   const began = performance.now();
   await reportStart(pool, attempt, node);
   try {
     const progress = (facts: Facts): Promise<void> => reportProgress(pool, attempt, facts);
-    const said = await job({ attempt, signal, pool, hsm, audit, progress, log });
+    const said = await job({ attempt, data, signal, pool, hsm, audit, progress, log });
     await reportDone(pool, attempt, said);
     const ms = Math.round(performance.now() - began);
     for (const alarm of said.alarms) log.error({ alarm }, 'maintenance alarm');

@@ -25,6 +25,12 @@ export const maintenanceQueues = {
     retries: 2,
     needs: 'signing slot',
   },
+  'key-check': {
+    summary: 'opens the keys that keys verify names',
+    limitSeconds: 300,
+    retries: 1,
+    needs: 'signing slot',
+  },
   'canary-exchange': {
     summary: 'has every slot open a test key that another slot wrapped',
     cron: '3,18,33,48 * * * *',

@@ -10,6 +10,8 @@ export interface JobSaid {
   readonly facts: Facts;
   /** Whole sentences on what an operator must look at; empty when all is well. */
   readonly alarms: readonly string[];
+  /** For whoever asked for this run; kept with the job and nowhere else. */
+  readonly details?: unknown;
 }
 export type Facts = Readonly<Record<string, number | string>>;
 

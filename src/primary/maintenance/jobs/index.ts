@@ -4,6 +4,7 @@ import { allowRotation } from '../../rotation/allow-rotation.ts';
 import type { Jobs } from '../job.ts';
 import { exchangeCanaries } from './canary-exchange.ts';
 import { createBackupCheck } from './check-backup.ts';
+import { checkNamedKeys } from './check-named-keys.ts';
 import { checkReplicas } from './check-replication.ts';
 import { createKeyAudit } from './key-audit.ts';
 import { reapNodes } from './reap-nodes.ts';
@@ -26,6 +27,7 @@ export function createJobs(inForce: () => JobsConfiguration): Jobs {
   const unlimited = Number.MAX_SAFE_INTEGER;
   return {
     'key-audit': createKeyAudit(() => settings().keyAuditDays),
+    'key-check': checkNamedKeys,
     'canary-exchange': exchangeCanaries,
     reconciliation: createReconcile(inForce),
     'journal-trimming': createTrimJournal(() => settings().journalDays),
