@@ -220,6 +220,30 @@ t.test('a token whose label is missing for a moment (SoftHSM while another proce
   t.equal(looks, 3);
 });
 
+t.test(
+  'a slot list that changes its order, as when an HSM is plugged in, changes nothing about which token is meant',
+  async (t) => {
+    const { cryptoki } = tokenWith(CKF.TOKEN_INITIALIZED);
+    const right = cryptoki.tokenInfo(Buffer.alloc(8));
+    const labels = ['other', 'vault', 'spare'];
+    const slots = labels.map((_, at) => Buffer.from([at, 0, 0, 0, 0, 0, 0, 0]));
+    for (const order of [slots, slots.toReversed(), slots.slice(1), [...slots.slice(2), ...slots.slice(0, 2)]]) {
+      const listed = {
+        ...cryptoki,
+        slots: () => order,
+        tokenInfo: (of: Buffer) => ({
+          ...right,
+          label: labels[of.readUInt8()] ?? '',
+          serial: `serial ${of.readUInt8()}`,
+        }),
+      };
+      const { slot, info } = selectToken(listed, { label: 'vault' });
+      t.match(info, { label: 'vault', serial: 'serial 1' });
+      t.same(slot, slots[1], 'and calls go to where it is now');
+    }
+  },
+);
+
 t.test('an uninitialised token is never chosen, whatever its label', async (t) => {
   const { cryptoki } = tokenWith(0);
   t.throws(() => selectToken(cryptoki, { label: 'vault' }), {
