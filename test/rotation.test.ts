@@ -117,7 +117,8 @@ t.test('it moves every key while all of them sign, and ends with a proof', async
   await Promise.all(keys.map(sign));
   t.match((await rotate('pause')).errors, /no rotation is running or paused/);
   const jobs = await runCommand('jobs', 'list', '--json', '--config', config);
-  t.match(JSON.parse(jobs.out), [{}, { job: 'master-key-rotation', state: 'done', facts: { rotation: 'finished' } }]);
+  const listed = (JSON.parse(jobs.out) as { job: string }[]).find(({ job }) => job === 'master-key-rotation');
+  t.match(listed, { state: 'done', facts: { rotation: 'finished' } });
 });
 
 t.test('then the old key is destroyed on every token, and the new one signs on', async (t) => {
