@@ -30,7 +30,7 @@ export function signingApiChecks(configuration: ApiConfiguration, log: Log): rea
     { name: 'user-action secret', needs: ['files'], look: async () => [secretFinding(userActionSecretFile)] },
     ...databaseChecks(database, {
       schema: apiSchema,
-      appendOnly: [],
+      appendOnly: ['audit_anchor'],
       connections: connectionsOfApi,
       log,
     }),

@@ -31,7 +31,7 @@ export function driverChecks(configuration: DriverConfiguration, askNode: AskNod
     ...(api === undefined ? [] : [clientCertificate(node, api)]),
     ...databaseChecks(database, {
       schema: driverSchema,
-      appendOnly: ['journal', 'discarded_signature'],
+      appendOnly: ['journal', 'discarded_signature', 'audit_entry'],
       connections: connectionsOfPrimary + connectionsPerSlot * slots.length,
       log,
     }),

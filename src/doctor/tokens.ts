@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { startChild } from '../ceremony/child.ts';
 import type { CeremonyFile } from '../shared/ceremony-file.ts';
 import type { SlotConfiguration } from '../shared/configuration/sections.ts';
+import { tokenFinding } from './ceremony.ts';
 import { type Check, type Finding, good, problem, warning } from './check.ts';
 import type { TokenLook, TokenSeen } from './token-calls.ts';
 
@@ -25,7 +26,7 @@ function libraryFile(module: string): Finding {
   );
 }
 
-async function token(slot: SlotConfiguration, { tokens }: CeremonyFile): Promise<readonly Finding[]> {
+async function token(slot: SlotConfiguration, ceremony: CeremonyFile): Promise<readonly Finding[]> {
   const child = startChild<TokenLook>('../doctor/token-process', `slot ${slot.name}`, slot.environment);
   try {
     const { module, tokenLabel, tokenSerial } = slot;
@@ -34,12 +35,7 @@ async function token(slot: SlotConfiguration, { tokens }: CeremonyFile): Promise
     return [
       good(`token “${label}”, serial ${serial}, ${model}, firmware ${firmware}, through ${library.trim()}`),
       pinFinding(seen, slot.name),
-      tokens.some((one) => one.serial === serial)
-        ? good('the ceremony filled this token')
-        : problem(
-            `the protocol file does not name a token with serial ${serial}`,
-            'Point the slot at a token of this key store, or add this one in a ceremony',
-          ),
+      tokenFinding(ceremony, serial),
     ];
   } finally {
     await child.stop();
