@@ -14,6 +14,7 @@ import { createHsmDesk } from './maintenance/hsm-desk.ts';
 import { createJobs } from './maintenance/jobs/index.ts';
 import { createMaintenance, type Maintenance } from './maintenance/maintenance.ts';
 import { createMetrics } from './operations/metrics.ts';
+import { createQueueWaitWatch } from './operations/queue-wait.ts';
 import { createReadinessWatch } from './operations/readiness.ts';
 import { type NodeStatus, statusOf } from './operations/status.ts';
 import { createTotals } from './operations/totals.ts';
@@ -81,10 +82,12 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
   }
 
   const totals = createTotals();
+  const queueWait = createQueueWaitWatch();
   const readiness = createReadinessWatch();
   const certificateOf = createCertificateReader();
   supervisor.onReport(({ configuration, record: { worker, report } }) => {
     if (report !== undefined) totals.take(configuration.name, worker?.instance ?? '', report);
+    queueWait.note(totals.all(), performance.now());
     readiness.note(supervisor.slots());
   });
 
@@ -111,6 +114,7 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
       certificate: inForce.api && certificateOf(inForce.api.certificateFile),
       cluster: cluster.view(),
       maintenance: maintenance.view(),
+      queueWait: queueWait.now(performance.now()),
     });
   }
   const pages = { readiness: () => status().readiness, status, metrics: createMetrics({ status, totals: totals.all }) };

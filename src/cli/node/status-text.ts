@@ -17,6 +17,7 @@ export function statusText(status: NodeStatus, now = new Date()): string {
     ...readiness.reasons.map((reason) => `! ${reason}`),
     ...certificateLines(status, now),
     ...policyLines(status),
+    ...queueLines(status),
     ...clusterLines(status),
     ...maintenanceLines(status, now),
     '',
@@ -73,6 +74,13 @@ function certificateLines({ certificate }: NodeStatus, now: Date): string[] {
   const days = Math.floor((Date.parse(notAfter) - now.getTime()) / 86_400_000);
   if (days < 0) return [`! certificate expired at ${notAfter}`];
   return [`${days < 14 ? '! ' : ''}certificate expires in ${days} days (${notAfter})`];
+}
+
+function queueLines({ queueWait }: NodeStatus): string[] {
+  if (queueWait === undefined) return [];
+  const { requests, meanMs } = queueWait;
+  if (requests === 0) return ['queue: no request in the last minute'];
+  return [`queue: ${requests} requests in the last minute, which had waited ${meanMs} ms on average`];
 }
 
 function clusterLines({ cluster: { reachable, leader, nodes, verdict } }: NodeStatus): string[] {

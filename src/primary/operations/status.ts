@@ -5,6 +5,7 @@ import type { ClusterView } from '../cluster/membership.ts';
 import type { MaintenanceView } from '../maintenance/reports-view.ts';
 import type { SlotFault, SlotRecord } from '../slot-table.ts';
 import type { SlotView } from '../supervisor.ts';
+import type { QueueWait } from './queue-wait.ts';
 import type { Readiness } from './readiness.ts';
 
 /** The whole picture of a node, as `/status` and `hsm-driver status` show it. Times are ISO 8601 by the node's clock. */
@@ -27,6 +28,8 @@ export interface NodeStatus {
   readonly certificate?: CertificateFacts;
   readonly cluster: ClusterView;
   readonly maintenance: MaintenanceView;
+  /** Absent in what an older node says. */
+  readonly queueWait?: QueueWait;
 }
 
 export type PinState = 'accepted' | 'refused' | 'unknown';
@@ -65,10 +68,11 @@ export interface StatusParts {
   readonly certificate: CertificateFacts | undefined;
   readonly cluster: ClusterView;
   readonly maintenance: MaintenanceView;
+  readonly queueWait: QueueWait;
 }
 
 export function statusOf(parts: StatusParts): NodeStatus {
-  const { configuration, version, instance, readiness, slots, certificate, cluster, maintenance } = parts;
+  const { configuration, version, instance, readiness, slots, certificate, cluster, maintenance, queueWait } = parts;
   return {
     node: configuration.node,
     keyStore: configuration.keyStore,
@@ -84,6 +88,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
     ...(certificate === undefined ? {} : { certificate }),
     cluster,
     maintenance,
+    queueWait,
   };
 }
 
