@@ -42,7 +42,8 @@ async function testAll(): Promise<void> {
   const container = await buildah.run('from', tag);
   t.teardown(async () => {
     await buildah.run('rm', container);
-    await buildah.run('rmi', tag);
+    // With every container that anything else of this run made of it.
+    await buildah.run('rmi', '--force', tag);
   });
   const root = await buildah.run('mount', container);
   const { module } = JSON.parse(readFileSync(join(repository, '.cache/setup/facts.json'), 'utf8')) as {
