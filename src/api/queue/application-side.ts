@@ -29,17 +29,21 @@ export function createApplicationSide(parts: ApplicationSideParts): RequestQueue
     requireCapacity: capacity.require,
 
     async submit(request) {
-      openRequests.require(request.requester.organisation);
+      const entrance = openRequests.enter(request);
       holds.enter(request.id, request);
+      let made = false;
       try {
-        const submitted = await submitter.submit(request);
-        holds.inserted(submitted.row);
+        const submitted = await submitter.submit(request, entrance.place);
+        made = submitted.fresh;
+        holds.noteRow(submitted.row);
         if (!submitted.fresh) holds.leave(request.id);
         else setTimeout(() => holds.leave(request.id), submitToHoldMs).unref();
         return submitted;
       } catch (error) {
         holds.leave(request.id);
         throw error;
+      } finally {
+        entrance.settle(made);
       }
     },
 

@@ -35,9 +35,10 @@ export function createHeldRows({ pool, holds, hints, submitter, openRequests, on
       const elsewhere: string[] = [];
       const unknown: string[] = [];
       for (const record of records) {
-        openRequests.close(record.organisation);
-        if (!holds.has(record.id)) elsewhere.push(record.id);
-        else if (!holds.finish(requestEnd(record))) unknown.push(record.id);
+        if (!holds.has(record.id)) {
+          openRequests.close(record.organisation);
+          elsewhere.push(record.id);
+        } else if (!holds.finish(requestEnd(record))) unknown.push(record.id);
       }
       if (elsewhere.length > 0) hints.done(elsewhere);
       // The next second's reading is a second try.
@@ -47,8 +48,13 @@ export function createHeldRows({ pool, holds, hints, submitter, openRequests, on
     read,
     /** Reads all that is waited for; rows that a database crash swallowed are inserted again, under the same ids. */
     async readAndRestore(): Promise<void> {
+      // Before the read: what is inserted while it is under way is not in its answer, and yet in the table.
+      const inserted = holds.inserted();
       const present = await read(holds.ids());
-      for (const request of holds.swallowed(present)) await submitter.submit(request);
+      const swallowed = inserted.filter(({ id }) => !present.has(id) && holds.isOpen(id));
+      await Promise.all(
+        swallowed.map((request) => submitter.submit(request, openRequests.place(request.requester.organisation))),
+      );
     },
   };
 }

@@ -15,12 +15,14 @@ interface Held {
 /**
  * The requests whose callers wait in this process. What was sent is kept until it is answered, so that a row that a
  * database crash swallowed can be inserted again under the same id. Every `enter` has its `leave`.
+ * @param ended called once for each that is known here to have ended, whichever process ended it.
  */
-export function createHolds() {
+export function createHolds(ended: (row: RequestRow) => void) {
   const held = new Map<string, Held>();
   const settle = (entry: Held, row: RequestRow): void => {
-    if (!finalStates.includes(row.state)) return;
+    if (entry.settled || !finalStates.includes(row.state)) return;
     entry.settled = true;
+    ended(row);
     entry.settle(row);
   };
 
@@ -48,7 +50,7 @@ export function createHolds() {
       entry.holders -= 1;
       if (entry.holders === 0) held.delete(id);
     },
-    inserted(row: RequestRow): void {
+    noteRow(row: RequestRow): void {
       const entry = held.get(row.id);
       if (entry !== undefined) entry.inserted = row;
     },
@@ -83,16 +85,18 @@ export function createHolds() {
     has(id: string): boolean {
       return held.has(id);
     },
+    /** Somebody waits for it, and it has not ended. */
+    isOpen(id: string): boolean {
+      return held.get(id)?.settled === false;
+    },
     /** Those that have not ended. */
     ids(): string[] {
       return [...held].filter(([, { settled }]) => !settled).map(([id]) => id);
     },
-    /** The submitted requests that are not among the ids that the database still has. */
-    swallowed(present: ReadonlySet<string>): NewRequest[] {
-      return [...held.values()].flatMap((entry) =>
-        !entry.settled && entry.request !== undefined && entry.inserted !== undefined && !present.has(entry.request.id)
-          ? [accepted(entry.request)]
-          : [],
+    /** The submitted requests that have not ended and whose row is known to be there, or to have been. */
+    inserted(): NewRequest[] {
+      return [...held.values()].flatMap(({ settled, request, inserted }) =>
+        settled || request === undefined || inserted === undefined ? [] : [accepted(request)],
       );
     },
   };

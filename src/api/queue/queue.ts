@@ -8,7 +8,6 @@ import { createDriverSide, type DriverQueue } from './driver-side.ts';
 import { createHeldRows } from './held-rows.ts';
 import { createHintSender, listenForHints } from './hints.ts';
 import { createHolds } from './holds.ts';
-import type { Place } from './insert-requests.ts';
 import { createOpenRequests } from './open-requests.ts';
 import { createPresence } from './presence.ts';
 import type { RequestQueue } from './request.ts';
@@ -51,13 +50,9 @@ export async function startQueue(options: QueueOptions): Promise<Queue> {
   const hints = createHintSender(relaxed);
   const capacity = createCapacity(relaxed, holdMs);
   const drivers = createWaitingDrivers(() => hints.work(), watch.failed);
-  const openRequests = createOpenRequests(relaxed, limits.openRequestsPerOrganisation);
-  const placeOf = (organisation: string): Place => ({
-    priority: limits.priorities[organisation] ?? 0,
-    turn: openRequests.open(organisation),
-  });
-  const submitter = createSubmitter(relaxed, { signTtlMs, placeOf }, drivers);
-  const holds = createHolds();
+  const openRequests = createOpenRequests(relaxed, limits);
+  const submitter = createSubmitter(relaxed, { signTtlMs }, drivers);
+  const holds = createHolds(({ requester }) => openRequests.close(requester.organisation));
   const heldRows = createHeldRows({
     pool: relaxed,
     holds,

@@ -22,11 +22,11 @@ export interface Submitted {
 
 export interface SubmitterOptions {
   readonly signTtlMs: number;
-  readonly placeOf: (organisation: string) => Place;
 }
 
 interface Pending {
   readonly request: NewRequest;
+  readonly place: Place;
   readonly resolve: (submitted: Submitted) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -42,7 +42,7 @@ interface Pending {
  */
 export function createSubmitter(
   pool: pg.Pool,
-  { signTtlMs, placeOf }: SubmitterOptions,
+  { signTtlMs }: SubmitterOptions,
   drivers: Pick<WaitingDrivers, 'claim' | 'handOver' | 'work'>,
 ) {
   let waiting: Pending[] = [];
@@ -76,11 +76,7 @@ export function createSubmitter(
 
   async function insertOnce(batch: readonly Pending[], retried: boolean): Promise<void> {
     const handOvers = drivers.claim(batch.map(({ request }) => request));
-    const insertions = batch.map(({ request }, at) => ({
-      request,
-      place: placeOf(request.requester.organisation),
-      handOver: handOvers[at],
-    }));
+    const insertions = batch.map(({ request, place }, at) => ({ request, place, handOver: handOvers[at] }));
     const given = new Map<WaitingCall, LeasedRequest[]>();
     for (const handOver of handOvers) if (handOver !== undefined) given.set(handOver.call, []);
     const inserting = insertRequests(pool, insertions, signTtlMs);
@@ -119,9 +115,9 @@ export function createSubmitter(
   }
 
   return {
-    submit(request: NewRequest): Promise<Submitted> {
+    submit(request: NewRequest, place: Place): Promise<Submitted> {
       return new Promise((resolve, reject) => {
-        waiting.push({ request, resolve, reject });
+        waiting.push({ request, place, resolve, reject });
         if (!running) void run();
       });
     },
