@@ -1,7 +1,7 @@
 import t from 'tap';
-import { isDeliverable } from '../src/ceremony/deliverable.ts';
-import { tryAttacks } from '../src/qualify/attacks.ts';
+import { tryAttacks } from '../src/worker/hsm/attacks/attacks.ts';
 import { CKA } from '../src/worker/hsm/constants.ts';
+import { isDeliverable } from '../src/worker/hsm/delivery/deliverable.ts';
 import { Pkcs11Fault } from '../src/worker/hsm/fault.ts';
 import type { Handle } from '../src/worker/hsm/module.ts';
 import { createSession } from '../src/worker/hsm/session.ts';

@@ -1,10 +1,10 @@
 import t from 'tap';
-import { isDeliverable } from '../src/ceremony/deliverable.ts';
-import { ulong } from '../src/ceremony/unwrap-master-key.ts';
-import { tryAttacks } from '../src/qualify/attacks.ts';
 import { curves } from '../src/shared/keys.ts';
+import { tryAttacks } from '../src/worker/hsm/attacks/attacks.ts';
+import { ulong } from '../src/worker/hsm/attributes.ts';
 import { ckr } from '../src/worker/hsm/ckr.ts';
 import { CKA, CKK, CKM, CKO, CKU } from '../src/worker/hsm/constants.ts';
+import { isDeliverable } from '../src/worker/hsm/delivery/deliverable.ts';
 import { Pkcs11Fault } from '../src/worker/hsm/fault.ts';
 import type { Handle, Template } from '../src/worker/hsm/module.ts';
 import { unwrapTemplate } from '../src/worker/hsm/templates.ts';

@@ -48,7 +48,7 @@ t.test('where it is allowed, protocol and worker say what it lets a thief do', a
   faults.clear();
   const entry = made.tokens.find(({ slot }) => slot === 'lax');
   t.same(entry?.tierB?.notTaken, ['CKA_UNWRAP_TEMPLATE']);
-  for (const what of ['as extractable', 'as not sensitive', 'as a generic secret']) {
+  for (const what of ['as extractable', 'as not sensitive', 'as a secret key']) {
     t.ok(entry?.tierB?.allows.includes(`unwrapping a key ${what}`), what);
   }
   t.equal(made.tokens[0]?.tierB, undefined, 'the backup token took it all');

@@ -70,10 +70,36 @@ t.test('each part imports only what it may', async (t) => {
   t.strictSame(breaking('audit', 'api', 'primary', 'worker', 'cli', 'ceremony', 'qualify', 'doctor', 'guard'), []);
 });
 
-t.test('PKCS#11 is reached through one file', async (t) => {
-  const direct = imports.filter((one) => one.to === 'pkcs11js' && !one.typeOnly).map((one) => one.from);
-  t.strictSame(direct, ['worker/hsm/module.ts']);
+t.test('PKCS#11 is reached through one file, but for the one call that the binding cannot express', async (t) => {
+  const importers = (name: string): string[] =>
+    imports.filter((one) => one.to === name && !one.typeOnly).map((one) => one.from);
+  t.strictSame(importers('pkcs11js'), ['worker/hsm/module.ts']);
+  t.strictSame(importers('koffi'), ['worker/hsm/delivery/nested-template.ts']);
 });
+
+t.test('outside worker/hsm nobody knows a constant of PKCS#11', async (t) => {
+  const outside = files.filter((file) => !file.startsWith('worker/hsm/'));
+  t.strictSame(
+    imports.filter((one) => one.to === 'worker/hsm/constants.ts' && outside.includes(one.from)).map((one) => one.from),
+    [],
+  );
+  for (const file of outside) {
+    const code = withoutText(readFileSync(join(source, file), 'utf8'));
+    t.strictSame(
+      [...code.matchAll(/\bCK[A-Z](?:_[A-Z0-9_]+|\.[A-Z0-9_]+|\b)/g)].map(([name]) => name),
+      [],
+      file,
+    );
+    t.notMatch(code, /\b(?:type|mechanism): 0x[0-9a-f]+/i, `${file}: a constant by its number`);
+  }
+});
+
+/** Code without comments and string literals, but with what stands in the `${…}` of a template. */
+function withoutText(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`/g, (found) =>
+    found.startsWith('`') ? [...found.matchAll(/\$\{([^}]*)\}/g)].map(([, inside]) => inside).join(';') : ' ',
+  );
+}
 
 t.test('no file imports itself, however indirectly', async (t) => {
   const next = new Map(

@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
-import { openEntrance } from '../src/ceremony/entrance.ts';
-import { tryAttacks } from '../src/qualify/attacks.ts';
 import type { AttackFacts, WrapFacts } from '../src/qualify/calls.ts';
 import { reportError } from '../src/qualify/qualify.ts';
 import type { Report, SlotReport } from '../src/qualify/report.ts';
 import { findSessionLimit } from '../src/qualify/session-limit.ts';
-import { plainWrappingKey, throwAwayMasterKey } from '../src/qualify/throw-away.ts';
 import { bestMethod, judge } from '../src/qualify/verdict.ts';
 import type { Curve } from '../src/shared/keys.ts';
+import { tryAttacks } from '../src/worker/hsm/attacks/attacks.ts';
+import { plainWrappingKey, throwAwayMasterKey } from '../src/worker/hsm/attacks/throw-away.ts';
 import { CKA, CKM } from '../src/worker/hsm/constants.ts';
+import { openEntrance } from '../src/worker/hsm/delivery/entrance.ts';
 import { Pkcs11Fault } from '../src/worker/hsm/fault.ts';
 import type { Cryptoki } from '../src/worker/hsm/module.ts';
 import { sessionWith } from '../src/worker/hsm/session.ts';

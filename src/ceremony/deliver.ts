@@ -1,8 +1,9 @@
 import type { WrapMethod } from '../shared/wrap-algorithms.ts';
-import type { CeremonyKey, KeyPurpose } from './keys.ts';
+import type { CeremonyKey, KeyPurpose } from '../worker/hsm/delivery/keys.ts';
+import type { KeySource } from '../worker/hsm/delivery/origin.ts';
+import type { Transport } from '../worker/hsm/delivery/target.ts';
 import { at, each, type Participant } from './participants.ts';
 import type { People } from './people.ts';
-import type { KeySource, Transport } from './token-calls.ts';
 import { chosenMethods, methodFor } from './wrap-choice.ts';
 
 /**

@@ -1,7 +1,8 @@
 import type { CeremonyFile } from '../shared/ceremony-file.ts';
 import type { CeremonyConfiguration } from '../shared/configuration/ceremony.ts';
 import { CodedError } from '../shared/errors.ts';
-import { bothKeys, type KeyKind } from './keys.ts';
+import type { KeyKind } from '../worker/hsm/delivery/keys.ts';
+import { bothKeys } from './keys.ts';
 import { each, type Participant } from './participants.ts';
 import type { People } from './people.ts';
 import { readProtocol, replaceProtocolFile, stepEntry } from './protocol-file.ts';

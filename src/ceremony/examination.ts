@@ -1,7 +1,7 @@
 import type { CeremonyToken } from '../shared/ceremony-file.ts';
 import { CodedError } from '../shared/errors.ts';
+import type { KeyPurpose } from '../worker/hsm/delivery/keys.ts';
 import { integrityKeyId, integrityKeyText } from '../worker/hsm/integrity-key-id.ts';
-import type { KeyPurpose } from './keys.ts';
 import type { Participant } from './participants.ts';
 import type { MadeKey } from './token-calls.ts';
 
@@ -13,9 +13,6 @@ export interface Reference {
 }
 
 export type TierB = NonNullable<CeremonyToken['tierB']>;
-
-/** Without CKA_MODIFIABLE or CKA_UNWRAP_TEMPLATE a token works, and protects less; without the others it is not fit. */
-const excusable = ['CKA_MODIFIABLE'];
 
 /**
  * Whether a token holds these very keys, and what it lets be done with them. Changes nothing on it.
@@ -43,15 +40,11 @@ export async function examine(
   for (const key of keys) await child.ask('prove', key);
   await examineDelivery(participant, purpose);
 
-  const wrong = await child.ask('attributes', undefined);
-  const inexcusable = wrong.filter((name) => !excusable.includes(name) && !isForBackup(name, purpose));
-  if (inexcusable.length > 0) {
-    throw new CodedError(
-      'CEREMONY_REFUSED',
-      `the master key on the token has wrong values of ${inexcusable.join(', ')}`,
-    );
+  const { unfit, tierB } = await child.ask('attributes', purpose);
+  if (unfit.length > 0) {
+    throw new CodedError('CEREMONY_REFUSED', `the master key on the token has wrong values of ${unfit.join(', ')}`);
   }
-  const missing = [...new Set([...notTaken, ...wrong.filter((name) => excusable.includes(name))])];
+  const missing = [...new Set([...notTaken, ...tierB])];
   const allows = new Set<string>();
   for (const key of keys) for (const what of await child.ask('strictness', key)) allows.add(what);
   if (missing.length === 0 && allows.size === 0) return undefined;
@@ -72,10 +65,6 @@ async function examineDelivery({ child }: Participant, purpose: KeyPurpose): Pro
   if (purpose === 'backup' && deliverable.length < 2) {
     throw new CodedError('CEREMONY_REFUSED', 'the backup token cannot wrap its keys for another token');
   }
-}
-
-function isForBackup(name: string, purpose: KeyPurpose): boolean {
-  return purpose === 'backup' && name === 'CKA_EXTRACTABLE';
 }
 
 function allKeys({ attestation, canaries }: Reference): readonly MadeKey[] {

@@ -1,29 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import type { CeremonyFile } from '../shared/ceremony-file.ts';
+import type { CeremonyKey, KeyName } from '../worker/hsm/delivery/keys.ts';
 
 /** How one ceremony's two keys are called on the tokens: CKA_LABEL, and a CKA_ID (hex) no other ceremony has. */
 export interface KeyNames {
   readonly masterKey: KeyName;
   readonly integrityKey: KeyName;
 }
-export type KeyName = Pick<CeremonyFile['masterKey'], 'label' | 'ckaId'>;
-
-export type KeyKind = 'master key' | 'integrity key';
-
-/** One key that a delivery carries from token to token. */
-export interface CeremonyKey extends KeyName {
-  readonly kind: KeyKind;
-}
-
-/**
- * What a token holds its copies for:
- *
- *   signing   not extractable; what the master key unwraps is not extractable either
- *   backup    extractable (wrapped by another token's transport key, never in the clear): the only such copy. Offline
- *   rotation  not extractable; what the master key unwraps is extractable, to be wrapped by the next master key. On a
- *             token of its own, never on a signing token
- */
-export type KeyPurpose = 'signing' | 'backup' | 'rotation';
 
 export function createKeyNames(keyStore: string): KeyNames {
   return {

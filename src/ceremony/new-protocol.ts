@@ -2,11 +2,12 @@ import type { CeremonyFile, CeremonyStep, CeremonyToken } from '../shared/ceremo
 import { CodedError } from '../shared/errors.ts';
 import { type Curve, curves } from '../shared/keys.ts';
 import type { WrapMethod } from '../shared/wrap-algorithms.ts';
+import type { KeyName, KeyPurpose } from '../worker/hsm/delivery/keys.ts';
 import { uncompressedPoint } from '../worker/hsm/encoding.ts';
 import { integrityKeyId, integrityKeyText } from '../worker/hsm/integrity-key-id.ts';
 import { examine, type Reference, type TierB } from './examination.ts';
 import { explanations } from './explanations.ts';
-import { createMasterKeyId, type KeyName, type KeyNames, type KeyPurpose } from './keys.ts';
+import { createMasterKeyId, type KeyNames } from './keys.ts';
 import { at, each, type Participant } from './participants.ts';
 import type { People } from './people.ts';
 import { stepEntry } from './protocol-file.ts';

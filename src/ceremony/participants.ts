@@ -1,8 +1,8 @@
 import type { CeremonyTokenConfiguration } from '../shared/configuration/ceremony.ts';
 import { CodedError } from '../shared/errors.ts';
+import type { CeremonyKey } from '../worker/hsm/delivery/keys.ts';
 import type { TokenInfo } from '../worker/hsm/module.ts';
 import type { Child } from './child.ts';
-import type { CeremonyKey } from './keys.ts';
 import type { TokenCalls } from './token-calls.ts';
 
 /** One token of a ceremony and the process that owns it. */

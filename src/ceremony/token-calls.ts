@@ -1,11 +1,16 @@
 import type { TokenConfiguration } from '../shared/configuration/sections.ts';
 import type { Curve } from '../shared/keys.ts';
 import type { WrapMethod } from '../shared/wrap-algorithms.ts';
+import type { FoundMethods } from '../worker/hsm/delivery/entrance.ts';
+import type { CeremonyKey, KeyKind, KeyName, KeyPurpose } from '../worker/hsm/delivery/keys.ts';
+import type { KeySource } from '../worker/hsm/delivery/origin.ts';
+import type { Receipt, Received } from '../worker/hsm/delivery/stored-keys.ts';
+import type { Transport } from '../worker/hsm/delivery/target.ts';
+import type { Delivery } from '../worker/hsm/delivery/transport.ts';
+import type { MasterKeyFlaws } from '../worker/hsm/identity.ts';
 import type { TokenInfo } from '../worker/hsm/module.ts';
-import type { FoundMethods } from './entrance.ts';
-import type { CeremonyKey, KeyKind, KeyName, KeyNames, KeyPurpose } from './keys.ts';
+import type { KeyNames } from './keys.ts';
 import type { PinRecord } from './log-in-once.ts';
-import type { OaepHash, TransportPublicKey } from './transport.ts';
 
 /** What the coordinating process asks of a token's process (token-process.ts). */
 export interface TokenCalls {
@@ -45,43 +50,10 @@ export interface TokenCalls {
   hmac: { ask: Buffer; answer: Buffer };
   /** Tries what must be refused. Answers what the token allows. */
   strictness: { ask: MadeKey; answer: readonly string[] };
-  /** Attributes (CKA_…) of the master key that are not as they must be on a signing token. */
-  attributes: { ask: undefined; answer: readonly string[] };
+  /** Attributes of the master key that are not as they must be on a token of this purpose. */
+  attributes: { ask: Exclude<KeyPurpose, 'rotation'>; answer: MasterKeyFlaws };
   /** Which of the keys can be wrapped for another token: both on the backup token, none elsewhere. */
   deliverable: { ask: undefined; answer: readonly KeyKind[] };
-}
-
-/** `new`: made as session objects and destroyed once they are wrapped. `stored`: what the backup token keeps. */
-export type KeySource = 'new' | 'stored';
-
-export interface Transport {
-  readonly publicKey: TransportPublicKey;
-  /** As read on the token that holds the private key. */
-  readonly sha256: string;
-  readonly hashes: readonly OaepHash[];
-  /** Proven on this token, best first. */
-  readonly wrapMethods: readonly WrapMethod[];
-}
-
-export interface Delivery {
-  readonly hash: OaepHash;
-  /** In the order of the keys that were asked for. */
-  readonly blobs: readonly Buffer[];
-}
-
-export interface Receipt {
-  readonly delivery: Delivery;
-  readonly keys: readonly CeremonyKey[];
-  readonly purpose: KeyPurpose;
-  /** How the master key will wrap. */
-  readonly wrapMethod: WrapMethod;
-  /** Whether the token may leave out attributes that it does not know. */
-  readonly allowTierB: boolean;
-}
-
-export interface Received {
-  /** Attributes of the master key's template that the token did not take; only where it may. */
-  readonly notTaken: readonly string[];
 }
 
 export interface MadeKey {

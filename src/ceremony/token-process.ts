@@ -1,35 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import type { TokenConfiguration } from '../shared/configuration/sections.ts';
 import { CodedError } from '../shared/errors.ts';
-import { CKA, CKM } from '../worker/hsm/constants.ts';
+import { findLaxness } from '../worker/hsm/attacks/strictness.ts';
+import { isDeliverable } from '../worker/hsm/delivery/deliverable.ts';
+import { findWrapMethods } from '../worker/hsm/delivery/entrance.ts';
+import type { CeremonyKey } from '../worker/hsm/delivery/keys.ts';
+import { countLabelled, findStored, objectsOf } from '../worker/hsm/delivery/objects.ts';
+import { createOrigin, type Origin } from '../worker/hsm/delivery/origin.ts';
+import { storeKeys } from '../worker/hsm/delivery/stored-keys.ts';
+import { becomeTarget } from '../worker/hsm/delivery/target.ts';
+import type { TransportKey } from '../worker/hsm/delivery/transport.ts';
 import { codedError } from '../worker/hsm/failure.ts';
-import { wrongAttributes } from '../worker/hsm/identity.ts';
-import type { Cryptoki, Handle } from '../worker/hsm/module.ts';
+import { masterKeyFlaws } from '../worker/hsm/identity.ts';
 import { probeCurves } from '../worker/hsm/probe.ts';
 import { createSession, type Session } from '../worker/hsm/session.ts';
 import { signVerified } from '../worker/hsm/sign-verified.ts';
-import { labelSearch, rotationTemplate, secretKeySearch } from '../worker/hsm/templates.ts';
-import { unwrapKey, wrapCandidates } from '../worker/hsm/wrap.ts';
+import { rotationTemplate } from '../worker/hsm/templates.ts';
+import { unwrapKey } from '../worker/hsm/wrap.ts';
 import { serveParent } from './child.ts';
-import { isDeliverable } from './deliverable.ts';
-import { findWrapMethods } from './entrance.ts';
-import { bothKeys, type CeremonyKey, type KeyNames } from './keys.ts';
+import { bothKeys, type KeyNames } from './keys.ts';
 import { logInOnce, type Opened } from './log-in-once.ts';
-import { storeKeys } from './stored-keys.ts';
-import { findLaxness } from './strictness.ts';
-import { newIntegrityKey, newMasterKey } from './templates.ts';
-import type { Delivery, KeySource, TokenCalls, Transport } from './token-calls.ts';
-import {
-  generateTransportKey,
-  importTransportKey,
-  type OaepHash,
-  openableHashes,
-  provenWrapMethods,
-  readTransportKey,
-  type TransportKey,
-  transportKeySha256,
-  wrapForTarget,
-} from './transport.ts';
+import type { TokenCalls } from './token-calls.ts';
 
 /**
  * Entry of the process that owns one token during a ceremony. Its session lives as long as the process: transport keys
@@ -41,8 +32,7 @@ interface OpenedToken extends Opened {
 }
 let opened: OpenedToken | undefined;
 let transportKey: TransportKey | undefined;
-/** Targets' transport keys on the origin. */
-let imported: { readonly key: Handle; readonly hashes: readonly OaepHash[] }[] = [];
+let origin: Origin | undefined;
 let inUse: { readonly session: Session; readonly names: KeyNames } | undefined;
 
 serveParent<TokenCalls>({
@@ -64,20 +54,20 @@ serveParent<TokenCalls>({
   'clean-up': (keys) => coded(() => ({ removed: removeKeys(present(opened), keys) })),
 
   transport: () =>
-    coded((): Transport => {
+    coded(() => {
       const { cryptoki, handle, wrap } = present(opened);
-      transportKey = generateTransportKey(cryptoki, handle);
-      const publicKey = readTransportKey(cryptoki, handle, transportKey.publicKey);
-      const hashes = openableHashes(cryptoki, handle, transportKey, publicKey);
-      const [best] = hashes;
-      if (best === undefined) throw new CodedError('CEREMONY_REFUSED', 'the token opens no RSA-OAEP blob');
-      const candidates = wrapCandidates(wrap);
-      const wrapMethods = provenWrapMethods(cryptoki, handle, transportKey, publicKey, best, candidates);
-      return { publicKey, sha256: transportKeySha256(publicKey), hashes, wrapMethods };
+      const made = becomeTarget(cryptoki, handle, wrap);
+      transportKey = made.transportKey;
+      return made.transport;
     }),
 
-  'import-transports': (transports) => coded(() => transports.map(importOne)),
-  distribute: ({ keys, source }) => coded(() => distribute(present(opened), keys, source)),
+  'import-transports': (transports) =>
+    coded(() => {
+      const { cryptoki, token, handle } = present(opened);
+      origin ??= createOrigin(cryptoki, token, handle);
+      return transports.map(origin.takeIn);
+    }),
+  distribute: ({ keys, source }) => coded(() => present(origin).distribute(keys, source)),
 
   receive: (receipt) =>
     coded(() => {
@@ -136,9 +126,9 @@ serveParent<TokenCalls>({
 
   rewrap: ({ name, wrapMethod, key }) =>
     coded(() => {
-      const { cryptoki, handle } = present(opened);
+      const { cryptoki, token, handle } = present(opened);
       const { session } = present(inUse);
-      const old = findStored(present(opened), { kind: 'master key', ...name });
+      const old = findStored(cryptoki, token, handle, { kind: 'master key', ...name });
       const wrapped = Buffer.from(key.blob);
       const opening = unwrapKey(cryptoki, handle, wrapMethod, old, wrapped, rotationTemplate(key.curve));
       try {
@@ -152,20 +142,20 @@ serveParent<TokenCalls>({
 
   strictness: ({ curve, blob }) => coded(() => findLaxness(present(inUse).session, curve, Buffer.from(blob))),
 
-  attributes: () => coded(() => wrongAttributes(present(inUse).session)),
+  attributes: (purpose) => coded(() => masterKeyFlaws(present(inUse).session, purpose)),
 
   deliverable: () =>
     coded(() => {
-      const { cryptoki, handle } = present(opened);
+      const { cryptoki, token, handle } = present(opened);
       return bothKeys(present(inUse).names)
-        .filter((key) => isDeliverable(cryptoki, handle, findStored(present(opened), key)))
+        .filter((key) => isDeliverable(cryptoki, handle, findStored(cryptoki, token, handle, key)))
         .map(({ kind }) => kind);
     }),
 });
 
 function refuseTaken({ cryptoki, handle, token }: Opened, keys: readonly CeremonyKey[]): void {
   for (const { label } of keys) {
-    if (cryptoki.find(handle, labelSearch(label), 1).length > 0) {
+    if (countLabelled(cryptoki, handle, label) > 0) {
       throw new CodedError(
         'CEREMONY_REFUSED',
         `token “${token.info.label}” (${token.info.serial}) has an object “${label}” already: it belongs to a key store, or to a ceremony that was killed; remove it only if no key store uses it`,
@@ -177,7 +167,7 @@ function refuseTaken({ cryptoki, handle, token }: Opened, keys: readonly Ceremon
 /** Another ceremony that ran on this token at the same moment. */
 function refuseSecond({ cryptoki, handle }: Opened, keys: readonly CeremonyKey[]): void {
   for (const { label } of keys) {
-    if (cryptoki.find(handle, labelSearch(label), 2).length > 1) {
+    if (countLabelled(cryptoki, handle, label) > 1) {
       throw new CodedError(
         'CEREMONY_REFUSED',
         `another ceremony put an object “${label}” on the token at the same time`,
@@ -186,63 +176,10 @@ function refuseSecond({ cryptoki, handle }: Opened, keys: readonly CeremonyKey[]
   }
 }
 
-/** By CKA_ID: random, so nothing of an earlier ceremony is touched. */
 function removeKeys({ cryptoki, handle }: Opened, keys: readonly CeremonyKey[]): number {
-  const found = keys.flatMap(({ ckaId }) =>
-    cryptoki.find(handle, [{ type: CKA.ID, value: Buffer.from(ckaId, 'hex') }], 10),
-  );
+  const found = objectsOf(cryptoki, handle, keys);
   for (const object of found) cryptoki.destroyObject(handle, object);
   return found.length;
-}
-
-function importOne({ publicKey, hashes }: Transport): string {
-  const { cryptoki, handle } = present(opened);
-  const key = importTransportKey(cryptoki, handle, {
-    modulus: Buffer.from(publicKey.modulus),
-    publicExponent: Buffer.from(publicKey.publicExponent),
-  });
-  imported.push({ key, hashes });
-  return transportKeySha256(readTransportKey(cryptoki, handle, key));
-}
-
-function distribute({ cryptoki, handle }: Opened, keys: readonly CeremonyKey[], source: KeySource): Delivery[] {
-  const targets = imported;
-  imported = [];
-  const made: Handle[] = [];
-  try {
-    // New ones are wrapped at once and destroyed: what stays on this token is what it receives like every other.
-    const handles = keys.map((key) => {
-      if (source === 'stored') return findStored(present(opened), key);
-      const one = generate(cryptoki, handle, key);
-      made.push(one);
-      return one;
-    });
-    return targets.map(({ key, hashes }) => wrapForTarget(cryptoki, handle, key, hashes, handles));
-  } finally {
-    for (const key of [...made, ...targets.map(({ key }) => key)]) cryptoki.destroyObject(handle, key);
-  }
-}
-
-function generate(cryptoki: Cryptoki, session: Handle, { kind }: CeremonyKey): Handle {
-  switch (kind) {
-    case 'master key':
-      return cryptoki.generateKey(session, { mechanism: CKM.AES_KEY_GEN }, newMasterKey);
-    case 'integrity key':
-      return cryptoki.generateKey(session, { mechanism: CKM.GENERIC_SECRET_KEY_GEN }, newIntegrityKey);
-    default:
-      return kind satisfies never;
-  }
-}
-
-function findStored({ cryptoki, handle, token }: Opened, { kind, label, ckaId }: CeremonyKey): Handle {
-  const [found, second] = cryptoki.find(handle, secretKeySearch(label, ckaId), 2);
-  if (found !== undefined && second === undefined) return found;
-  const { label: tokenLabel, serial } = token.info;
-  const many = found === undefined ? 'there is no' : 'there is more than one';
-  throw new CodedError(
-    'MASTER_KEY_MISSING',
-    `${many} ${kind} (CKA_LABEL “${label}”, CKA_ID ${ckaId}) on token “${tokenLabel}” (${serial})`,
-  );
 }
 
 function present<Value>(value: Value | undefined): Value {

@@ -1,7 +1,7 @@
 import { serveParent } from '../ceremony/child.ts';
-import { CKF } from '../worker/hsm/constants.ts';
 import { codedError } from '../worker/hsm/failure.ts';
 import { loadModule } from '../worker/hsm/module.ts';
+import { pinState } from '../worker/hsm/pin-state.ts';
 import { selectToken } from '../worker/hsm/token.ts';
 import type { TokenLook, TokenSeen } from './token-calls.ts';
 
@@ -23,17 +23,10 @@ serveParent<TokenLook>({
         serial,
         model,
         firmware,
-        pin: pinOf(flags),
+        pin: pinState(flags),
       };
     } catch (error) {
       throw codedError(error);
     }
   },
 });
-
-function pinOf(flags: number): TokenSeen['pin'] {
-  if ((flags & CKF.USER_PIN_LOCKED) !== 0) return 'locked';
-  if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0) return 'final try';
-  if ((flags & CKF.USER_PIN_COUNT_LOW) !== 0) return 'count low';
-  return (flags & CKF.USER_PIN_INITIALIZED) === 0 ? 'not set' : 'good';
-}

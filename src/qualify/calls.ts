@@ -3,9 +3,10 @@ import type { CeremonyFile } from '../shared/ceremony-file.ts';
 import type { TokenConfiguration } from '../shared/configuration/sections.ts';
 import type { Curve } from '../shared/keys.ts';
 import type { WrapMethod } from '../shared/wrap-algorithms.ts';
+import type { Attack } from '../worker/hsm/attacks/attacks.ts';
 import type { LibraryInfo, TokenInfo } from '../worker/hsm/module.ts';
+import type { P384Facts } from '../worker/hsm/p384.ts';
 import type { ProbedCurve } from '../worker/hsm/probe.ts';
-import type { P384Facts } from './p384.ts';
 
 /** What the coordinating process asks of a slot's process (token-process.ts), in the order of the report. */
 export interface QualifyCalls {
@@ -43,13 +44,6 @@ export interface WrapFacts {
   readonly confirmed: readonly WrapMethod[] | { readonly refusal: string };
   /** HMAC-SHA-256, which authenticates rows. */
   readonly hmac: boolean;
-}
-
-export interface Attack {
-  readonly name: string;
-  readonly refused: boolean;
-  /** The return value that refused it, or what was possible. */
-  readonly answer: string;
 }
 
 export interface AttackFacts {

@@ -1,5 +1,5 @@
 import type { WrapMethod } from '../shared/wrap-algorithms.ts';
-import { CKM } from '../worker/hsm/constants.ts';
+import { mechanismName } from '../worker/hsm/mechanism-name.ts';
 import type { Identity, Report, SlotReport } from './report.ts';
 import type { Tier } from './verdict.ts';
 
@@ -100,9 +100,4 @@ function identityText(identity: Identity): string {
 
 function methodName({ algorithm, mechanism }: WrapMethod): string {
   return `${algorithm} 0x${mechanism.toString(16).toUpperCase()}`;
-}
-
-function mechanismName(number: number): string {
-  const [name] = Object.entries(CKM).find(([, value]) => value === number) ?? [];
-  return name === undefined ? `0x${number.toString(16).toUpperCase()}` : `CKM_${name}`;
 }

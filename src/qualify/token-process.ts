@@ -1,27 +1,25 @@
 import { randomBytes } from 'node:crypto';
 import { serveParent } from '../ceremony/child.ts';
-import { type Entrance, openEntrance } from '../ceremony/entrance.ts';
 import { logInOnce, type Opened } from '../ceremony/log-in-once.ts';
-import { provenWrapMethods } from '../ceremony/transport.ts';
 import { type CeremonyFile, wrapMechanismOn } from '../shared/ceremony-file.ts';
 import type { TokenConfiguration } from '../shared/configuration/sections.ts';
 import { CodedError } from '../shared/errors.ts';
 import type { WrapMethod } from '../shared/wrap-algorithms.ts';
-import { CKM } from '../worker/hsm/constants.ts';
+import { tryAttacks } from '../worker/hsm/attacks/attacks.ts';
+import { hmacWorks, plainWrappingKey, throwAwayMasterKey } from '../worker/hsm/attacks/throw-away.ts';
+import { type Entrance, openEntrance } from '../worker/hsm/delivery/entrance.ts';
+import { provenWrapMethods } from '../worker/hsm/delivery/transport.ts';
 import { codedError } from '../worker/hsm/failure.ts';
-import { Pkcs11Fault } from '../worker/hsm/fault.ts';
 import { proveCanaries, proveKeys } from '../worker/hsm/identity.ts';
 import type { Handle } from '../worker/hsm/module.ts';
+import { tryP384 } from '../worker/hsm/p384.ts';
 import { probeCurves } from '../worker/hsm/probe.ts';
 import { createSession, type Session, sessionWith } from '../worker/hsm/session.ts';
 import { signVerified } from '../worker/hsm/sign-verified.ts';
 import { everyWrapMethod } from '../worker/hsm/wrap.ts';
-import { tryAttacks } from './attacks.ts';
 import type { AttackFacts, QualifyCalls, WrapFacts } from './calls.ts';
-import { tryP384 } from './p384.ts';
 import { measureRates } from './rates.ts';
 import { findSessionLimit } from './session-limit.ts';
-import { hmacKey, plainWrappingKey, throwAwayMasterKey } from './throw-away.ts';
 
 /**
  * Entry of the process that owns one slot during a qualification: a vendor's library may crash or hang, and never in the
@@ -45,8 +43,8 @@ serveParent<QualifyCalls>({
   'first-signature': () =>
     coded(() => {
       const { cryptoki, handle } = present(opened);
-      const wrapMethod: WrapMethod = { algorithm: 'RFC5649', mechanism: CKM.AES_KEY_WRAP_KWP };
-      // Nothing is wrapped here: the master key's place is not used.
+      // Nothing is wrapped here: the places of the keys and of the mechanism are not used.
+      const wrapMethod: WrapMethod = { algorithm: 'RFC5649', mechanism: 0 };
       const session = sessionWith(cryptoki, handle, { masterKey: handle, integrityKey: handle, wrapMethod });
       session.withNewKey('P-256', (key, publicKey) => signVerified(session, 'P-256', key, publicKey, randomBytes(32)));
       return undefined;
@@ -113,18 +111,7 @@ function wraps(): WrapFacts {
     'refusal' in found
       ? found
       : provenWrapMethods(cryptoki, handle, found.transportKey, found.publicKey, found.hash, methods);
-  return { rows, confirmed, hmac: hmacWorks() };
-}
-
-function hmacWorks(): boolean {
-  const { cryptoki, handle } = present(opened);
-  try {
-    const key = hmacKey(cryptoki, handle);
-    return cryptoki.sign(handle, { mechanism: CKM.SHA256_HMAC }, key, randomBytes(40)).length === 32;
-  } catch (error) {
-    if (error instanceof Pkcs11Fault && error.ckr.gone !== true) return false;
-    throw error;
-  }
+  return { rows, confirmed, hmac: hmacWorks(cryptoki, handle) };
 }
 
 function attacks(wrapMethod: WrapMethod, curve: QualifyCalls['attacks']['ask']['curve']): AttackFacts {

@@ -1,6 +1,6 @@
-import type { CeremonyKey } from '../ceremony/keys.ts';
 import type { PinRecord } from '../ceremony/log-in-once.ts';
 import type { SlotConfiguration } from '../shared/configuration/sections.ts';
+import type { CeremonyKey } from '../worker/hsm/delivery/keys.ts';
 
 /** What `retire` asks of the process that owns the token. */
 export interface RetireCalls {

@@ -1,10 +1,11 @@
 import type pg from 'pg';
 import { startChild } from '../ceremony/child.ts';
-import { bothKeys, type CeremonyKey } from '../ceremony/keys.ts';
+import { bothKeys } from '../ceremony/keys.ts';
 import { readNodes } from '../primary/cluster/nodes.ts';
 import type { DriverConfiguration } from '../shared/configuration/driver.ts';
 import { CodedError } from '../shared/errors.ts';
 import { type KeyRing, masterKeysOf, readKeyRing } from '../shared/key-ring.ts';
+import type { CeremonyKey } from '../worker/hsm/delivery/keys.ts';
 import type { RetireCalls } from './calls.ts';
 import { whyNotRetire } from './may-retire.ts';
 

@@ -1,5 +1,5 @@
-import type { KeyKind } from '../../ceremony/keys.ts';
 import { makeNextKey } from '../../ceremony/next-key.ts';
+import type { KeyKind } from '../../worker/hsm/delivery/keys.ts';
 import { orderOption } from '../authorisation/order-option.ts';
 import type { Command } from '../command.ts';
 import { takeStep, yesOption } from './ceremony-step.ts';

@@ -4,6 +4,13 @@ import type { Cryptoki, Handle } from './module.ts';
 
 /** Reading back what a token made of a key: it may have ignored what it was told. */
 
+/** A CK_ULONG as the bytes of an attribute’s value: 8, in the order of the machines that this program runs on. */
+export function ulong(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(value));
+  return bytes;
+}
+
 /** A CK_BBOOL; undefined where the token does not know the attribute. */
 export function flag(cryptoki: Cryptoki, session: Handle, object: Handle, type: number): boolean | undefined {
   try {

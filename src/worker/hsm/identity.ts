@@ -162,11 +162,27 @@ const rotationKeyAttributes = masterKeyAttributes.map(
   ([name, type, wanted]) => [name, type, type === CKA.WRAP ? false : wanted] as const,
 );
 
+/** Attributes (CKA_…) of a stored master key that are not as the ceremony makes them. */
+export interface MasterKeyFlaws {
+  /** No token may work with such a key. */
+  readonly unfit: readonly string[];
+  /** It works, and protects less. */
+  readonly tierB: readonly string[];
+}
+
+/** @param purpose the backup token's copy is extractable: from it further tokens are filled. */
+export function masterKeyFlaws(session: Session, purpose: 'signing' | 'backup'): MasterKeyFlaws {
+  const wrong = wrongAttributes(session);
+  const tierB = wrong.filter((name) => name === 'CKA_MODIFIABLE');
+  const excused = purpose === 'backup' ? [...tierB, 'CKA_EXTRACTABLE'] : tierB;
+  return { unfit: wrong.filter((name) => !excused.includes(name)), tierB };
+}
+
 /**
  * Each of these stops an attack that was run (a PIN holder sets CKA_DECRYPT and reads every blob).
  * @returns the names of those that are not as the ceremony makes them.
  */
-export function wrongAttributes(
+function wrongAttributes(
   { cryptoki, handle, masterKey }: Session,
   attributes: readonly (readonly [string, number, boolean])[] = masterKeyAttributes,
 ): readonly string[] {

@@ -4,6 +4,7 @@ import { CKF, CKU } from './constants.ts';
 import { Pkcs11Fault } from './fault.ts';
 import type { LoginResult } from './login-guard.ts';
 import type { Cryptoki, Handle, TokenInfo } from './module.ts';
+import { pinState } from './pin-state.ts';
 
 /** Which token is meant. */
 export interface TokenChoice {
@@ -80,15 +81,15 @@ function pause(milliseconds: number): void {
 export function login(cryptoki: Cryptoki, session: Handle, token: Token, pin: Buffer): LoginResult {
   const named = `token “${token.info.label}” (${token.info.serial})`;
   try {
-    const { flags } = cryptoki.tokenInfo(token.slot);
-    if ((flags & CKF.USER_PIN_LOCKED) !== 0) {
+    const state = pinState(cryptoki.tokenInfo(token.slot).flags);
+    if (state === 'locked') {
       throw new CodedError('PIN_NOT_TRIED', `${named} is locked after wrong PINs`);
     }
-    if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0) {
+    if (state === 'final try') {
       throw new CodedError('PIN_NOT_TRIED', `${named} would lock at the next wrong PIN`);
     }
     cryptoki.login(session, CKU.USER, pin);
-    return { countLow: (flags & CKF.USER_PIN_COUNT_LOW) !== 0, already: false };
+    return { countLow: state === 'count low', already: false };
   } catch (error) {
     if (!(error instanceof Pkcs11Fault)) throw error;
     if (error.code === CKR.USER_ALREADY_LOGGED_IN) return { countLow: false, already: true };

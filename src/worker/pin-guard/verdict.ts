@@ -1,4 +1,4 @@
-import { CKF } from '../hsm/constants.ts';
+import { pinState } from '../hsm/pin-state.ts';
 
 /**
  * Whether a PIN may be tried on a token now: the one place that decides it, from what is written down.
@@ -60,8 +60,9 @@ export type PinVerdict =
 export function pinVerdict({ tokenSerial, version, flags, rows, local, attempt }: PinFacts): PinVerdict {
   const here = rows.find((row) => row.tokenSerial === tokenSerial && row.version === version);
   if (here?.attempt === attempt && here.state === 'trying') return { do: 'try' };
-  if ((flags & CKF.USER_PIN_LOCKED) !== 0) return notTried('the token is locked after wrong PINs');
-  if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0) return notTried('the token would lock at the next wrong PIN');
+  const state = pinState(flags);
+  if (state === 'locked') return notTried('the token is locked after wrong PINs');
+  if (state === 'final try') return notTried('the token would lock at the next wrong PIN');
   if (here !== undefined && here.state !== 'succeeded' && here.state !== 'cleared' && finished(here, local)) {
     return { do: 'complete' };
   }
@@ -77,7 +78,7 @@ export function pinVerdict({ tokenSerial, version, flags, rows, local, attempt }
   if (here?.state === 'succeeded') return { do: 'log in' };
   const trying = rows.find((row) => row.state === 'trying' && row.alive);
   if (trying !== undefined) return { do: 'wait', where: trying.where };
-  if ((flags & CKF.USER_PIN_COUNT_LOW) !== 0 && !isExplained(rows, local)) {
+  if (state === 'count low' && !isExplained(rows, local)) {
     return notTried('somebody else tried a wrong PIN on the token, and this PIN never opened it yet');
   }
   return { do: 'claim', instead: here };

@@ -1,7 +1,7 @@
-import type { WrapChoice, WrapMethod } from '../shared/wrap-algorithms.ts';
-import { Pkcs11Fault } from '../worker/hsm/fault.ts';
-import type { Cryptoki, Handle } from '../worker/hsm/module.ts';
-import { wrapCandidates } from '../worker/hsm/wrap.ts';
+import type { WrapChoice, WrapMethod } from '../../../shared/wrap-algorithms.ts';
+import { Pkcs11Fault } from '../fault.ts';
+import type { Cryptoki, Handle } from '../module.ts';
+import { wrapCandidates } from '../wrap.ts';
 import {
   generateTransportKey,
   type OaepHash,

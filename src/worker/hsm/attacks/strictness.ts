@@ -1,11 +1,11 @@
-import type { Curve } from '../shared/keys.ts';
-import { flag, valueIsRefused } from '../worker/hsm/attributes.ts';
-import { CKA, CKK, CKO } from '../worker/hsm/constants.ts';
-import { Pkcs11Fault } from '../worker/hsm/fault.ts';
-import type { Handle, Template } from '../worker/hsm/module.ts';
-import type { Session } from '../worker/hsm/session.ts';
-import { unwrapTemplate } from '../worker/hsm/templates.ts';
-import { unwrapKey } from '../worker/hsm/wrap.ts';
+import type { Curve } from '../../../shared/keys.ts';
+import { flag, valueIsRefused } from '../attributes.ts';
+import { CKA } from '../constants.ts';
+import { Pkcs11Fault } from '../fault.ts';
+import type { Handle } from '../module.ts';
+import type { Session } from '../session.ts';
+import { unwrapKey } from '../wrap.ts';
+import { laxTemplates } from './lax-templates.ts';
 
 /**
  * Tries, on a token that holds the master key, what a thief with the PIN and a blob would try; nothing is left behind.
@@ -41,41 +41,6 @@ export function findLaxness(session: Session, curve: Curve, blob: Buffer): reado
     mustRefuse('wrapping an unwrapped key again', () => session.wrap(key));
   });
   return allowed;
-}
-
-interface LaxTemplate {
-  readonly what: string;
-  readonly template: Template;
-  /** The attribute that the thief wants, and its value; without one, any key is what he wants. */
-  readonly effect?: readonly [number, boolean];
-}
-
-function laxTemplates(curve: Curve): readonly LaxTemplate[] {
-  const strict = unwrapTemplate(curve);
-  const instead = (what: string, type: number, value: boolean): LaxTemplate => {
-    return { what, template: strict.map((one) => (one.type === type ? { type, value } : one)), effect: [type, value] };
-  };
-  return [
-    instead('as extractable', CKA.EXTRACTABLE, true),
-    instead('as not sensitive', CKA.SENSITIVE, false),
-    instead('as a token object', CKA.TOKEN, true),
-    instead('for derivation', CKA.DERIVE, true),
-    {
-      what: 'without saying that it is not extractable',
-      template: strict.filter(({ type }) => type !== CKA.EXTRACTABLE),
-      effect: [CKA.EXTRACTABLE, true],
-    },
-    {
-      what: 'as a generic secret',
-      template: [
-        { type: CKA.CLASS, value: CKO.SECRET_KEY },
-        { type: CKA.KEY_TYPE, value: CKK.GENERIC_SECRET },
-        { type: CKA.TOKEN, value: false },
-        { type: CKA.SENSITIVE, value: false },
-        { type: CKA.EXTRACTABLE, value: true },
-      ],
-    },
-  ];
 }
 
 function isRefused(attempt: () => unknown): boolean {

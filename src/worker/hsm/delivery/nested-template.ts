@@ -1,11 +1,12 @@
 import koffi from 'koffi';
-import { Pkcs11Fault } from '../worker/hsm/fault.ts';
-import type { Handle, Mechanism, Template } from '../worker/hsm/module.ts';
+import { ulong } from '../attributes.ts';
+import { Pkcs11Fault } from '../fault.ts';
+import type { Handle, Mechanism, Template } from '../module.ts';
 
 /**
  * C_UnwrapKey of the master key with CKA_UNWRAP_TEMPLATE. That attribute is an array of attributes, i.e. of pointers,
  * which the PKCS#11 binding cannot express; so this one call goes through a foreign function interface, in the same
- * process and session, into the same library (the loader hands out what is loaded already). Used by the ceremony only.
+ * process and session, into the same library (the loader hands out what is loaded already). Used where keys are delivered.
  */
 
 /** C_UnwrapKey's place among the pointers of CK_FUNCTION_LIST (PKCS#11 2.40, pkcs11f.h), after the padded CK_VERSION. */
@@ -118,12 +119,6 @@ function encoded(value: Template[number]['value']): Buffer {
     default:
       return Buffer.from(value, 'utf8');
   }
-}
-
-export function ulong(value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt(value));
-  return bytes;
 }
 
 /** CK_MECHANISM { CK_ULONG mechanism; void *pParameter; CK_ULONG ulParameterLen }, CK_RSA_PKCS_OAEP_PARAMS inside. */

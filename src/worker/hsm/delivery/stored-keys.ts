@@ -1,11 +1,27 @@
-import { CKA } from '../worker/hsm/constants.ts';
-import { Pkcs11Fault } from '../worker/hsm/fault.ts';
-import type { Cryptoki, Handle } from '../worker/hsm/module.ts';
-import type { CeremonyKey } from './keys.ts';
+import type { WrapMethod } from '../../../shared/wrap-algorithms.ts';
+import { CKA } from '../constants.ts';
+import { Pkcs11Fault } from '../fault.ts';
+import type { Cryptoki, Handle } from '../module.ts';
+import type { CeremonyKey, KeyPurpose } from './keys.ts';
+import { type NestedAttribute, unwrapWithNestedTemplate } from './nested-template.ts';
 import { storedIntegrityKey, storedMasterKey } from './templates.ts';
-import type { Receipt, Received } from './token-calls.ts';
-import { oaep } from './transport.ts';
-import { type NestedAttribute, unwrapWithNestedTemplate } from './unwrap-master-key.ts';
+import { type Delivery, oaep } from './transport.ts';
+
+/** What a token is given, to keep. */
+export interface Receipt {
+  readonly delivery: Delivery;
+  readonly keys: readonly CeremonyKey[];
+  readonly purpose: KeyPurpose;
+  /** How the master key will wrap. */
+  readonly wrapMethod: WrapMethod;
+  /** Whether the token may leave out attributes that it does not know. */
+  readonly allowTierB: boolean;
+}
+
+export interface Received {
+  /** Attributes of the master key's template that the token did not take; only where it may. */
+  readonly notTaken: readonly string[];
+}
 
 /** A key that was unwrapped, and what the token would not take of its template. */
 export interface StoredKey extends Received {

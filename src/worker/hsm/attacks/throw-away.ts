@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import type { Entrance } from '../ceremony/entrance.ts';
-import { type StoredKey, takeWhatItCan } from '../ceremony/stored-keys.ts';
-import { storedMasterKey } from '../ceremony/templates.ts';
-import { encryptFor, oaep } from '../ceremony/transport.ts';
-import { type NestedAttribute, unwrapWithNestedTemplate } from '../ceremony/unwrap-master-key.ts';
-import { CKA, CKK, CKM, CKO } from '../worker/hsm/constants.ts';
-import { Pkcs11Fault } from '../worker/hsm/fault.ts';
-import type { Attribute, Cryptoki, Handle } from '../worker/hsm/module.ts';
+import { CKA, CKK, CKM, CKO } from '../constants.ts';
+import type { Entrance } from '../delivery/entrance.ts';
+import { type NestedAttribute, unwrapWithNestedTemplate } from '../delivery/nested-template.ts';
+import { type StoredKey, takeWhatItCan } from '../delivery/stored-keys.ts';
+import { storedMasterKey } from '../delivery/templates.ts';
+import { encryptFor, oaep } from '../delivery/transport.ts';
+import { Pkcs11Fault } from '../fault.ts';
+import type { Attribute, Cryptoki, Handle } from '../module.ts';
 
 /**
  * Keys that exist for as long as the qualification's session: everything here is a session object (CKA_TOKEN false), so
@@ -42,6 +42,17 @@ export function hmacKey(cryptoki: Cryptoki, session: Handle): Handle {
     attribute(CKA.SENSITIVE, true),
     attribute(CKA.SIGN, true),
   ]);
+}
+
+/** Whether the token makes an HMAC-SHA-256 with a key of its own. */
+export function hmacWorks(cryptoki: Cryptoki, session: Handle): boolean {
+  try {
+    const key = hmacKey(cryptoki, session);
+    return cryptoki.sign(session, { mechanism: CKM.SHA256_HMAC }, key, randomBytes(40)).length === 32;
+  } catch (error) {
+    if (error instanceof Pkcs11Fault && error.ckr.gone !== true) return false;
+    throw error;
+  }
 }
 
 /**

@@ -1,10 +1,10 @@
 import { constants, createHash, createPublicKey, type KeyObject, publicEncrypt, randomBytes } from 'node:crypto';
-import { CodedError } from '../shared/errors.ts';
-import type { WrapMethod } from '../shared/wrap-algorithms.ts';
-import { CKA, CKG, CKK, CKM, CKZ } from '../worker/hsm/constants.ts';
-import { Pkcs11Fault } from '../worker/hsm/fault.ts';
-import type { Cryptoki, Handle, Mechanism } from '../worker/hsm/module.ts';
-import { unwrapInSoftware, wrapKey } from '../worker/hsm/wrap.ts';
+import { CodedError } from '../../../shared/errors.ts';
+import type { WrapMethod } from '../../../shared/wrap-algorithms.ts';
+import { CKA, CKG, CKK, CKM, CKZ } from '../constants.ts';
+import { Pkcs11Fault } from '../fault.ts';
+import type { Cryptoki, Handle, Mechanism } from '../module.ts';
+import { unwrapInSoftware, wrapKey } from '../wrap.ts';
 import { importedTransportKey, knownSecret, transportKeyPair } from './templates.ts';
 
 /**
@@ -19,6 +19,13 @@ export type OaepHash = (typeof oaepHashes)[number];
 export function oaep(hash: OaepHash): Mechanism {
   const [hashAlg, mgf] = hash === 'sha256' ? [CKM.SHA256, CKG.MGF1_SHA256] : [CKM.SHA_1, CKG.MGF1_SHA1];
   return { mechanism: CKM.RSA_PKCS_OAEP, oaep: { hashAlg, mgf, source: CKZ.DATA_SPECIFIED } };
+}
+
+/** Keys that travel to one token. */
+export interface Delivery {
+  readonly hash: OaepHash;
+  /** In the order of the keys that were asked for. */
+  readonly blobs: readonly Buffer[];
 }
 
 export interface TransportKey {
@@ -158,7 +165,7 @@ export function wrapForTarget(
   transportKey: Handle,
   hashes: readonly OaepHash[],
   keys: readonly Handle[],
-): { hash: OaepHash; blobs: Buffer[] } {
+): Delivery {
   let last: unknown;
   for (const hash of hashes) {
     try {

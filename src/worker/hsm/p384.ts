@@ -1,10 +1,10 @@
 import { createHash, createPublicKey, randomBytes, verify } from 'node:crypto';
-import { valueIsRefused } from '../worker/hsm/attributes.ts';
-import { CKA, CKK, CKM, CKO } from '../worker/hsm/constants.ts';
-import type { Template } from '../worker/hsm/module.ts';
-import type { Session } from '../worker/hsm/session.ts';
-import { demandedOfUnwrapped } from '../worker/hsm/templates.ts';
-import { unwrapKey } from '../worker/hsm/wrap.ts';
+import { valueIsRefused } from './attributes.ts';
+import { CKA, CKK, CKM, CKO } from './constants.ts';
+import type { Template } from './module.ts';
+import type { Session } from './session.ts';
+import { demandedOfUnwrapped } from './templates.ts';
+import { unwrapKey } from './wrap.ts';
 
 /**
  * P-384 (secp384r1) is no curve of this driver: no application interface that it serves asks for it. Whether an HSM could

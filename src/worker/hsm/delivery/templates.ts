@@ -1,8 +1,9 @@
-import { CKA, CKK, CKM, CKO } from '../worker/hsm/constants.ts';
-import type { Attribute, Template } from '../worker/hsm/module.ts';
-import { demandedForRotation, demandedOfUnwrapped } from '../worker/hsm/templates.ts';
+import { ulong } from '../attributes.ts';
+import { CKA, CKK, CKM, CKO } from '../constants.ts';
+import type { Attribute, Template } from '../module.ts';
+import { demandedForRotation, demandedOfUnwrapped } from '../templates.ts';
 import type { KeyName, KeyPurpose } from './keys.ts';
-import { type NestedAttribute, ulong } from './unwrap-master-key.ts';
+import type { NestedAttribute } from './nested-template.ts';
 
 /** The templates of the ceremony's own keys (design 6; the attacks that each line stops were run). */
 

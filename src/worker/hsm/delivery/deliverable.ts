@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { Pkcs11Fault } from '../worker/hsm/fault.ts';
-import type { Cryptoki, Handle } from '../worker/hsm/module.ts';
+import { Pkcs11Fault } from '../fault.ts';
+import type { Cryptoki, Handle } from '../module.ts';
 import { importTransportKey, oaep, oaepHashes } from './transport.ts';
 
 /**
