@@ -173,7 +173,8 @@ async function template(): Promise<string> {
 export function fingerprint(): string {
   const hash = createHash('sha256');
   for (const folder of ['src/ceremony', 'src/worker/hsm']) {
-    for (const file of readdirSync(join(root, folder)).sort())
+    const files = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
+    for (const file of files.filter((one) => one.endsWith('.ts')).sort())
       hash.update(file).update(readFileSync(join(root, folder, file)));
   }
   hash.update(readFileSync(join(root, 'src/shared/ceremony-file.ts')));
