@@ -9,10 +9,10 @@ import type { SignedHead } from '../src/shared/audit/head.ts';
 import { openAuditLog } from '../src/shared/audit/open-log.ts';
 import { createPool } from '../src/shared/database/pool.ts';
 import { createLog } from '../src/shared/log.ts';
-import { anchorChains } from '../src/worker/audit/anchor-chains.ts';
 import { makeCertificates } from './support/certificates.ts';
 import { runCommand } from './support/command.ts';
 import { openTestDatabases } from './support/database.ts';
+import { runJob, workersDesk } from './support/maintenance-node.ts';
 import { openScriptedApi } from './support/scripted-api.ts';
 import { makeKey, signOffer, startSlotWorker } from './support/slot-worker.ts';
 import { createKeyStore, temporaryDirectory } from './support/soft-token.ts';
@@ -38,7 +38,7 @@ for (let made = 0; made < 5; made += 1) {
   await api.outcome(offer.id);
 }
 await until('a signed head', () => api.auditHeads.length > 0);
-await anchorChains(worker.database, worker.audit, new Map());
+const anchoring = await runJob(t, databases.driver, 'audit-anchoring', workersDesk({ worker }));
 await worker.stop();
 const pool = createPool(
   databases.driver,
@@ -87,6 +87,8 @@ function finds(t: Test, verdict: AuditVerdict, ...problems: readonly RegExp[]): 
 }
 
 t.test('an export that nobody touched holds, and says what speaks for it', async (t) => {
+  t.match(anchoring, { facts: { anchored: 1 } });
+  t.strictSame(anchoring.alarms, []);
   const verdict = await verifyExport(whole, pinned, { anchors: heads, problems: [] });
   t.strictSame(verdict.problems, []);
   t.match(verdict, { sound: true, anchors: heads.length });

@@ -1,4 +1,6 @@
+import type { ChainHead } from './audit/event.ts';
 import type { Curve } from './keys.ts';
+import type { Attempt } from './maintenance/attempt.ts';
 
 /**
  * Work on the HSM that a primary hands to one of its workers, since only a worker reaches a token: typed items in small
@@ -17,6 +19,11 @@ export interface HsmWorkKinds {
   /** Makes a key that nobody uses, wrapped by the current master key, for slots of other nodes to open. */
   'make-test-key': { readonly ask: { readonly curve: Curve }; readonly value: TestKey };
   'open-test-key': { readonly ask: { readonly testKey: TestKey }; readonly value: OpenedTestKey };
+  /** Tells in this worker’s audit chain, whose heads its HSM signs, how far these chains have come: while the attempt lives. */
+  'anchor-chains': {
+    readonly ask: { readonly attempt: Attempt; readonly heads: readonly HeadOfChain[] };
+    readonly value: ToldOfChains;
+  };
 }
 export type HsmWorkKind = keyof HsmWorkKinds;
 
@@ -63,6 +70,18 @@ export type MovedKey = { readonly keyId: string } & (
   /** `unusable`: it does not open, or was changed, on an HSM that is healthy. `unchecked`: the HSM could not say. */
   | { readonly verdict: 'unusable' | 'unchecked'; readonly problem: string }
 );
+/** How far a chain of the audit log has come. */
+export interface HeadOfChain {
+  readonly chain: string;
+  readonly head: ChainHead;
+}
+
+export interface ToldOfChains {
+  /** The worker’s own, which it does not tell of. */
+  readonly inChain: string;
+  readonly told: number;
+}
+
 /** A key that never signs for anybody. */
 export interface TestKey {
   readonly curve: Curve;

@@ -5,7 +5,6 @@ import type { Log } from '../shared/log.ts';
 import type { Releasers } from '../shared/releasers.ts';
 import type { WorkerReport } from '../shared/worker-report.ts';
 import type { ApiClient, Leased } from './api-client.ts';
-import { startAnchoring } from './audit/anchor-chains.ts';
 import { carryingHeads, createHeadCarrier } from './audit/head-carrier.ts';
 import { startHeadSigner } from './audit/head-signer.ts';
 import { createCapacity } from './capacity.ts';
@@ -109,8 +108,6 @@ export function startWork(parts: WorkParts): Working {
   const mayWork = (): boolean => state.now === 'ready' && database.answers;
   const heads = startHeadSigner({ audit, carrier, signHead: (head) => parts.hsm.signHead(head), mayWork, log });
   releasers.add('audit chain', () => heads.close(), 800);
-  const anchoring = startAnchoring({ database, audit, mayWork, log });
-  releasers.add('audit anchoring', () => anchoring.stop());
 
   const easing = createEasing(threads, () => {
     work.look();
@@ -215,6 +212,7 @@ export function startWork(parts: WorkParts): Working {
     hsm: parts.hsm,
     moving: answeringMoves(parts.hsm),
     database,
+    audit,
     device,
     state,
     pace: createPace(() => capacity.inside > 0),

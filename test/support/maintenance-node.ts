@@ -6,7 +6,14 @@ import { createJobs } from '../../src/primary/maintenance/jobs/index.ts';
 import { createMaintenance, type Maintenance } from '../../src/primary/maintenance/maintenance.ts';
 import type { DriverConfiguration } from '../../src/shared/configuration/driver.ts';
 import type { DatabaseConfiguration } from '../../src/shared/configuration/sections.ts';
+import { createPool } from '../../src/shared/database/pool.ts';
 import { createLog } from '../../src/shared/log.ts';
+import { openBossForCommand } from '../../src/shared/maintenance/boss.ts';
+import { installMaintenance } from '../../src/shared/maintenance/install.ts';
+import type { QueueName } from '../../src/shared/maintenance/queues.ts';
+import { type JobReport, readReports } from '../../src/shared/maintenance/reports.ts';
+import type { SlotWorker } from './slot-worker.ts';
+import { until } from './until.ts';
 
 export interface MaintenanceNode extends Maintenance {
   /** Log lines, newest last. */
@@ -52,4 +59,41 @@ const noRotation = { keyStore: 'test', node: '', ceremonyFile: '', furtherCeremo
 export function ownerOf(database: DatabaseConfiguration): DatabaseConfiguration {
   if (database.owner === undefined) throw new Error('the test’s database has an owner');
   return { ...database, ...database.owner };
+}
+
+/** A node whose slots are these workers. */
+export function workersDesk(workers: Readonly<Record<string, Pick<SlotWorker, 'hsmWork'>>>): HsmDesk {
+  return createHsmDesk({
+    readySlots: () => Object.keys(workers),
+    askHsm: async (slot, work) => (await workers[slot]?.hsmWork(work)) ?? { done: false, why: 'gone' },
+  });
+}
+
+/** One run of a real job, to its end. @returns what it said */
+export async function runJob(
+  t: Pick<Test, 'teardown'>,
+  database: DatabaseConfiguration,
+  job: QueueName,
+  hsm: HsmDesk = noHsm,
+  settings: Partial<DriverConfiguration['maintenance']> = {},
+): Promise<JobReport> {
+  const quiet = createLog('silent', {});
+  await installMaintenance(database, quiet);
+  const pool = createPool(database, { applicationName: 'test', durability: 'durable', max: 2 }, quiet);
+  const boss = openBossForCommand(pool);
+  const node = maintenanceNode(t, { node: 'node-1', database, hsm, settings });
+  try {
+    await boss.start();
+    node.start();
+    const id = await boss.send(job);
+    return await until(`${job} has ended`, async () => {
+      const [one] = await boss.findJobs(job, { id: id ?? '' });
+      if (one?.state !== 'completed' && one?.state !== 'failed') return undefined;
+      return (await readReports(pool)).find(({ queue }) => queue === job);
+    });
+  } finally {
+    await node.stop();
+    await boss.stop({ graceful: false });
+    await pool.end();
+  }
 }

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { bossSchema } from './boss.ts';
+import { bossSchema } from './boss-schema.ts';
 import type { QueueName } from './queues.ts';
 
 /** One attempt at a job: a job that is taken over has the same id and another count. */

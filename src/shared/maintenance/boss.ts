@@ -1,8 +1,6 @@
 import type pg from 'pg';
 import { type Clock, type ConstructorOptions, type Db, PgBoss } from 'pg-boss';
-
-/** The schema of pg-boss in the driver database. */
-export const bossSchema = 'maintenance';
+import { bossSchema } from './boss-schema.ts';
 
 /** How often pg-boss looks, in seconds. It holds no connection for LISTEN: nothing here is in a hurry. */
 export interface BossPace {

@@ -4,7 +4,8 @@ import type { DatabaseConfiguration } from '../configuration/sections.ts';
 import { isUnreachable, unreachable } from '../database/faults.ts';
 import { createPool } from '../database/pool.ts';
 import type { Log } from '../log.ts';
-import { bossSchema, openBossForMigration } from './boss.ts';
+import { openBossForMigration } from './boss.ts';
+import { bossSchema } from './boss-schema.ts';
 import { maintenanceQueue, maintenanceQueues, type QueueName, queueNames } from './queues.ts';
 
 /** A node that dies is noticed this long after its last sign of life, at the next pass of a supervisor. */

@@ -66,6 +66,14 @@ export const maintenanceQueues = {
     retries: 2,
     needs: 'nothing',
   },
+  'audit-anchoring': {
+    summary:
+      'tells in signed audit chains how far the others have come, and looks whether what was told before still holds',
+    cron: '25 * * * *',
+    limitSeconds: 600,
+    retries: 3,
+    needs: 'signing slot',
+  },
   'node-reaping': {
     summary: 'forgets nodes that were dead for a day',
     cron: '5 * * * *',

@@ -21,14 +21,22 @@ export interface HeadSignerParts {
   /** The HSM is well and the database answers. */
   readonly mayWork: () => boolean;
   readonly log: Log;
+  /** A test’s own. */
+  readonly pace?: HeadPace;
 }
 
-/** How soon a head is signed when nothing was for a while, and how often at most: no load for an HSM. */
-const lookMs = 1_000;
-const pauseMs = 5_000;
-const logMs = 60_000;
+export interface HeadPace {
+  /** How soon a head is signed when nothing was for a while. */
+  readonly lookMs: number;
+  /** How often at most: no load for an HSM. */
+  readonly pauseMs: number;
+  /** How often the newest head is written to the log. */
+  readonly logMs: number;
+}
+const steady: HeadPace = { lookMs: 1_000, pauseMs: 5_000, logMs: 60_000 };
 
-export function startHeadSigner({ audit, carrier, signHead, mayWork, log }: HeadSignerParts): HeadSigner {
+export function startHeadSigner(parts: HeadSignerParts): HeadSigner {
+  const { audit, carrier, signHead, mayWork, log, pace = steady } = parts;
   const quiet = createQuietLog(log);
   /** Nothing behind this entry is in need of a signature. */
   let signedThrough = 0;
@@ -71,9 +79,9 @@ export function startHeadSigner({ audit, carrier, signHead, mayWork, log }: Head
 
   const timers = [
     setInterval(() => {
-      if (mayWork() && performance.now() - signedAt >= pauseMs) void sign();
-    }, lookMs),
-    setInterval(writeToLog, logMs),
+      if (mayWork() && performance.now() - signedAt >= pace.pauseMs) void sign();
+    }, pace.lookMs),
+    setInterval(writeToLog, pace.logMs),
   ];
   for (const timer of timers) timer.unref();
 

@@ -1,3 +1,4 @@
+import type { AuditChain } from '../../shared/audit/chain.ts';
 import type { Log } from '../../shared/log.ts';
 import type { DriverDatabase } from '../database.ts';
 import type { DeviceJudge } from '../device-judge.ts';
@@ -15,6 +16,8 @@ export interface Bench {
   readonly hsm: MaintenanceHsm;
   readonly moving: MovingCalls;
   readonly database: DriverDatabase;
+  /** A rotation slot keeps none: nothing that it does stands without its job. */
+  readonly audit?: AuditChain;
   /** Faults that maintenance meets are faults of the slot. */
   readonly device: Pick<DeviceJudge, 'judge'>;
   readonly state: SlotState;

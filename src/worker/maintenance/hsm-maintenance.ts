@@ -1,4 +1,6 @@
 import type { HsmWork, HsmWorkAnswer, HsmWorkValue } from '../../shared/hsm-work.ts';
+import { AttemptOver } from '../../shared/maintenance/attempt.ts';
+import { anchorChains } from '../audit/anchor-chains.ts';
 import { DatabaseLost } from '../database.ts';
 import type { Bench } from './bench.ts';
 import { checkKeys } from './check-keys.ts';
@@ -38,7 +40,8 @@ export function createHsmMaintenance(bench: Bench): HsmMaintenance {
       } catch (error) {
         if (signal.aborted || error instanceof SlotSuspect) return { done: false, why: 'not-ready' };
         const problem = (error as Error).message;
-        if (error instanceof DatabaseLost) return { done: false, why: 'failed', problem };
+        if (error instanceof DatabaseLost || error instanceof AttemptOver)
+          return { done: false, why: 'failed', problem };
         bench.log.error({ kind: work.kind, err: error }, 'maintenance on the HSM failed unexpectedly');
         return { done: false, why: 'failed', problem };
       } finally {
@@ -68,6 +71,9 @@ async function doWork(
       return await makeTestKey(bench, work.curve);
     case 'open-test-key':
       return await openTestKey(bench, work.testKey);
+    case 'anchor-chains':
+      if (bench.audit === undefined) throw new Error('this slot keeps no audit chain');
+      return await anchorChains(bench.database, bench.audit, work);
     default:
       work satisfies never;
       return undefined;

@@ -2,6 +2,7 @@ import type { DriverConfiguration } from '../../../shared/configuration/driver.t
 import type { Rotation } from '../../../shared/rotation/rotation-rows.ts';
 import { allowRotation } from '../../rotation/allow-rotation.ts';
 import type { Jobs } from '../job.ts';
+import { anchorAudit } from './anchor-audit.ts';
 import { exchangeCanaries } from './canary-exchange.ts';
 import { createBackupCheck } from './check-backup.ts';
 import { checkNamedKeys } from './check-named-keys.ts';
@@ -33,6 +34,7 @@ export function createJobs(inForce: () => JobsConfiguration): Jobs {
     'journal-trimming': createTrimJournal(() => settings().journalDays),
     'backup-check': createBackupCheck(() => settings().backupMaxAgeHours),
     'replication-check': checkReplicas,
+    'audit-anchoring': anchorAudit,
     'node-reaping': reapNodes,
     'master-key-rotation': createRotationJob('master-key', {
       keysPerSecond: () => inForce().rotation?.keysPerSecond ?? unlimited,

@@ -8,6 +8,7 @@ import { policy } from './driver/6-policy.ts';
 import { rotation } from './driver/7-rotation.ts';
 import { jobReports } from './driver/8-job-reports.ts';
 import { maintenance } from './driver/9-maintenance.ts';
+import { auditHeads } from './driver/10-audit-heads.ts';
 
 /** The driver database: wrapped keys, the journal, what is known of PINs. One per key store, shared by all its nodes. */
 export const driverSchema: Schema = {
@@ -23,5 +24,6 @@ export const driverSchema: Schema = {
     rotation,
     jobReports,
     maintenance,
+    auditHeads,
   ],
 };
