@@ -26,8 +26,14 @@ export type Effect =
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
   /** Failed, unless a second slot may say otherwise; that one is asked once. */
   | { readonly kind: 'not opened'; readonly code: string; readonly message: string }
-  /** Back to the queue; `counts`: as an attempt (a device fault), else it is only given back. */
-  | { readonly kind: 'requeue'; readonly counts: boolean };
+  /** Back to the queue: a slot could not do it, another one may. */
+  | { readonly kind: 'requeue'; readonly counts: RequeueCounts; readonly code: string; readonly message: string };
+
+/**
+ * What a slot's failure says about the request. `as attempt`: a device fault; on distinct slots these add up. `when
+ * repeated`: nothing, until a slot that had it before fails at it again. `never`: the slot only lacks what it needs.
+ */
+export type RequeueCounts = 'as attempt' | 'when repeated' | 'never';
 
 export interface Judgement {
   readonly acknowledgement: Acknowledgement;
@@ -38,6 +44,8 @@ const nothing: Effect = { kind: 'nothing' };
 
 /** The faults that say something about a device: two of them on two slots say something about the request. */
 const deviceFaults = ['HSM_DEVICE_FAULT', 'SIGNATURE_INVALID'];
+/** What says nothing about a request but that it belongs elsewhere: the slot that can do it may be away for a while. */
+const notHere = ['KEY_NOT_ON_SLOT', 'CURVE_NOT_SUPPORTED', 'HSM_BACK_PRESSURE'];
 
 /**
  * The rules of design "outcomes", pure: the first success with the right public key is accepted whatever its lease;
@@ -52,16 +60,23 @@ export function judge(row: Judged, lease: string, result: OutcomeResult): Judgem
     case 'Error': {
       if (finalStates.includes(row.state)) return { acknowledgement: 'duplicate', effect: nothing };
       if (row.state !== 'leased' || row.lease !== lease) return { acknowledgement: 'unknown', effect: nothing };
-      return { acknowledgement: 'accepted', effect: effectOfError(result) };
+      return { acknowledgement: 'accepted', effect: effectOfError(row.kind, result) };
     }
     default:
       throw new Error(`unknown outcome: ${result satisfies never}`);
   }
 }
 
-function effectOfError({ code, message, retryable, elsewhere }: Extract<OutcomeResult, { kind: 'Error' }>): Effect {
-  if (retryable) return { kind: 'requeue', counts: deviceFaults.includes(code) };
+function effectOfError(kind: Judged['kind'], result: Extract<OutcomeResult, { kind: 'Error' }>): Effect {
+  const { code, message, retryable, elsewhere } = result;
+  if (retryable) return { kind: 'requeue', counts: requeueCounts(kind, code), code, message };
   return { kind: elsewhere === true ? 'not opened' : 'failed', code, message };
+}
+
+/** A signature request expires while it looks for its slot; a key request does not, so that it must end otherwise. */
+function requeueCounts(kind: Judged['kind'], code: string): RequeueCounts {
+  if (deviceFaults.includes(code)) return 'as attempt';
+  return kind === 'Sign' && notHere.includes(code) ? 'never' : 'when repeated';
 }
 
 function judgePublicKey(row: Judged, result: Extract<OutcomeResult, { kind: 'PublicKey' }>): Judgement {

@@ -82,7 +82,8 @@ interface TakenRecord {
 /**
  * Second half: takes up to `max` waiting requests that the instance can do, by priority and turn.
  * - One that was tried before comes alone: a poison request takes no neighbours along.
- * - One that this instance gave back goes to another capable instance while one lives.
+ * - One that this instance gave back goes to another capable instance while one lives; when all have given it back, it
+ *   rests for a while.
  */
 export async function take(
   pool: pg.Pool,
@@ -105,7 +106,7 @@ const taking = {
          select id, attempts, priority, turn from request
          where key_store = $1 and request.capability = wanted.capability and state = 'queued'
            and (expires_at is null or expires_at > now())
-           and (given_back = '{}' or $3::uuid <> all(given_back) or not exists (
+           and (given_back = '{}' or $3::uuid <> all(given_back) or coalesce(rests_until <= now(), true) and not exists (
              select 1 from driver_instance other
              where other.key_store = $1 and other.ended_at is null and other.seen_at > now() - $6 * interval '1 millisecond'
                and other.id <> all(request.given_back) and request.capability = any(other.capabilities)))

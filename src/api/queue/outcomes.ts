@@ -6,11 +6,11 @@ import { CodedError } from '../../shared/errors.ts';
 import type { KeyType } from '../../shared/keys.ts';
 import { insertKeys, type NewKey } from '../keys.ts';
 import { completeWallets } from '../wallets/complete-wallets.ts';
-import { maxAttempts } from './expiry.ts';
+import { finishRequests, type RequestUpdate } from './finish-requests.ts';
 import { type Effect, judge } from './judge.ts';
-import { type DriverNode, presenceMs } from './lease.ts';
+import type { DriverNode } from './lease.ts';
 import type { RequestState } from './request.ts';
-import { type EndRecord, endColumns } from './request-row.ts';
+import type { EndRecord } from './request-row.ts';
 
 export interface Completed {
   readonly acknowledgements: { readonly id: string; readonly acknowledgement: Acknowledgement }[];
@@ -155,7 +155,7 @@ async function applyEffects(
   decided: readonly Decided[],
 ): Promise<EndRecord[]> {
   const newKeys: NewKey[] = [];
-  const updates: Record<string, unknown>[] = [];
+  const updates: RequestUpdate[] = [];
   for (const { row, effect } of decided) {
     switch (effect.kind) {
       case 'nothing':
@@ -184,13 +184,21 @@ async function applyEffects(
           id: row.id,
           state: 'queued',
           counts: true,
+          repeats: true,
           not_opened: true,
           error_code: effect.code,
           error_message: effect.message,
         });
         break;
       case 'requeue':
-        updates.push({ id: row.id, state: 'queued', counts: effect.counts });
+        updates.push({
+          id: row.id,
+          state: 'queued',
+          counts: effect.counts === 'as attempt',
+          repeats: effect.counts !== 'never',
+          error_code: effect.code,
+          error_message: effect.message,
+        });
         break;
       default:
         throw new Error(`unknown effect: ${effect satisfies never}`);
@@ -200,58 +208,5 @@ async function applyEffects(
     await insertKeys(client, newKeys);
     await completeWallets(client, newKeys);
   }
-  return updates.length === 0 ? [] : await updateRows(client, instance, updates);
+  return updates.length === 0 ? [] : await finishRequests(client, instance, updates);
 }
-
-/**
- * One statement for the batch. A device fault counts as an attempt only once per slot: an instance that already gave
- * this request back says nothing new about it. A key that a slot did not open goes to one other slot that can do it;
- * when there is none, or that one says the same, the key is what is broken.
- */
-async function updateRows(
-  client: pg.ClientBase,
-  instance: string,
-  updates: readonly Record<string, unknown>[],
-): Promise<EndRecord[]> {
-  const { rows } = await client.query<EndRecord>({
-    ...finishing,
-    values: [JSON.stringify(updates), instance, maxAttempts, updates.map(({ id }) => id), presenceMs],
-  });
-  return rows.filter((row) => row.state !== 'queued');
-}
-
-const finishing = {
-  name: 'api_finish_requests',
-  text: `with told as (
-       select * from jsonb_to_recordset($1::jsonb) as t (id text, state text, public_key text, signatures jsonb,
-         error_code text, error_message text, counts boolean, not_opened boolean)
-     ), me as (
-       select node, slot, node || '/' || slot as place from driver_instance where id = $2
-     ), counted as (
-       select told.*, me.place,
-         request.attempts + case when told.counts and $2::uuid <> all(request.given_back) then 1 else 0 end as tried,
-         coalesce(told.not_opened, false) and (coalesce(request.not_opened_at <> me.place, false) or not exists (
-           select 1 from driver_instance other
-           where other.key_store = request.key_store and (other.node, other.slot) <> (me.node, me.slot)
-             and other.ended_at is null and other.seen_at > now() - $5 * interval '1 millisecond'
-             and request.capability = any(other.capabilities))) as broken
-       from told join request using (id) cross join me where request.id = any($4)
-     ), judged as (
-       select counted.*, state = 'queued' and (broken or tried >= $3) as hopeless from counted
-     )
-     update request set
-       state = case when c.hopeless then 'failed' else c.state end,
-       attempts = c.tried,
-       public_key = coalesce(c.public_key, request.public_key),
-       signatures = c.signatures,
-       error_code = case when c.hopeless and not c.broken then 'ATTEMPTS_EXHAUSTED'
-         when c.hopeless or c.state <> 'queued' then c.error_code end,
-       error_message = case when c.hopeless and not c.broken then 'HSMs failed at it ' || c.tried || ' times'
-         when c.hopeless or c.state <> 'queued' then c.error_message end,
-       not_opened_at = case when c.not_opened then coalesce(request.not_opened_at, c.place) else request.not_opened_at end,
-       given_back = case when c.state = 'queued' then array_append(array_remove(given_back, $2::uuid), $2::uuid) else given_back end,
-       instance = null, lease = null, lease_until = null,
-       done_at = case when c.state = 'queued' and not c.hopeless then null else now() end
-     from judged c where request.id = c.id and request.id = any($4)
-     returning ${endColumns.replace(/\w+/g, 'request.$&')}`,
-};
