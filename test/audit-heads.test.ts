@@ -7,6 +7,8 @@ import { headDigest, headHolds, type SignedHead } from '../src/shared/audit/head
 import { attestationPublicKey } from '../src/shared/crypto/attestation.ts';
 import { createPool } from '../src/shared/database/pool.ts';
 import { createLog } from '../src/shared/log.ts';
+import { inForceHolds } from '../src/shared/orders/order-in-force.ts';
+import { newOrder } from '../src/shared/orders/sign-order.ts';
 import { chainFaults, readChain } from './support/audit-chain.ts';
 import { makeCertificates } from './support/certificates.ts';
 import { openTestDatabases } from './support/database.ts';
@@ -108,15 +110,21 @@ t.test('an HSM that does not sign heads costs no request', async (t) => {
   await worker.stop();
 });
 
-t.test('a token signs heads with the attestation key of its ceremony', async (t) => {
+t.test('a token signs heads and attests orders with the attestation key of its ceremony', async (t) => {
   const store = await createKeyStore(t);
   const hsm = await open(store, store.slots[0]);
   const head = { chain: crypto.randomUUID(), sequence: 7, hash: entryHash('line') };
   const signature = value(await hsm.signHead(head));
+  const about = { kind: 'thaw', subject: 'x' } as const;
+  const { order } = newOrder({ keyStore: store.keyStore, about, reason: '' }, 60_000);
+  const attestation = value(await hsm.attestOrder(order));
   await hsm.stop();
   const pinned = attestationPublicKey(store.ceremony.attestationKey.publicKey);
   t.ok(headHolds(pinned, store.keyStore, { ...head, signature }));
   t.notOk(headHolds(pinned, store.keyStore, { ...head, sequence: 8, signature }));
+  t.ok(inForceHolds(pinned, store.keyStore, order, attestation), 'and orders in force');
+  t.notOk(inForceHolds(pinned, 'other', order, attestation));
+  t.notOk(inForceHolds(pinned, store.keyStore, { ...order, reason: 'x' }, attestation));
 });
 
 t.test('the API keeps heads that hold, and refuses older and forked ones', async (t) => {

@@ -1,9 +1,12 @@
 import t from 'tap';
 import type { LeasedGenerateKey } from '../src/shared/driver-protocol.ts';
 import { createLog } from '../src/shared/log.ts';
+import { newOrder } from '../src/shared/orders/sign-order.ts';
 import { type AdmissionRules, createAdmission } from '../src/worker/policy/admission.ts';
+import { orderTime } from '../src/worker/policy/order-time.ts';
 import { makeCaller } from './support/caller.ts';
 import { keyStore } from './support/slot-worker.ts';
+import { createSoftwareHsm } from './support/software-hsm.ts';
 
 /** A node whose clock has jumped cannot tell an authorisation's age: it takes no work, and what it holds it refuses. */
 const caller = makeCaller();
@@ -51,4 +54,21 @@ t.test('where nothing is enforced, nothing stops for a clock', async (t) => {
     t.ok(mayTake);
     t.equal((await current()).generateKey(request), undefined);
   }
+});
+
+t.test('by a clock that has jumped no order is obeyed, unless a worker attests that it was in its time', async (t) => {
+  const hsm = createSoftwareHsm(keyStore);
+  const pinned = { keyStore, attestationKey: hsm.attestationKey };
+  const { order } = newOrder({ keyStore, about: { kind: 'thaw', subject: 'x' }, reason: '' }, 3_600_000);
+  const nowMs = Date.now();
+  t.same(orderTime(order, [], pinned, { nowMs, aheadMs: 0 }), { vouchedBy: 'clock' });
+  for (const aheadMs of [61_000, -61_000])
+    t.match(orderTime(order, [], pinned, { nowMs, aheadMs }), {
+      refused: { code: 'ORDER_REFUSED', message: /this node’s clock is -?61 s ahead/ },
+    });
+  const attestation = await hsm.attestOrder(order);
+  if (!attestation.ok) throw new Error(attestation.message);
+  const dayLater = { nowMs: nowMs + 86_400_000, aheadMs: 86_400_000 };
+  t.same(orderTime(order, ['x', attestation.value], pinned, dayLater), { vouchedBy: 'attestation' });
+  t.match(orderTime(order, [], pinned, { ...dayLater, aheadMs: 0 }), { refused: { message: /expired/ } });
 });

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { driverConfiguration } from '../../src/shared/configuration/driver.ts';
 import { loadConfiguration } from '../../src/shared/configuration/load.ts';
+import { attestationPublicKey } from '../../src/shared/crypto/attestation.ts';
 import { createPool } from '../../src/shared/database/pool.ts';
 import { readKeyRing } from '../../src/shared/key-ring.ts';
 import { createLog } from '../../src/shared/log.ts';
@@ -58,7 +59,13 @@ async function open(configFile: string): Promise<void> {
     hsm,
     api: queue.api,
     database,
-    policy: openPolicy(configuration, slot.name, database, log),
+    policy: openPolicy(
+      configuration,
+      slot.name,
+      attestationPublicKey(ring.current.attestationKey.publicKey),
+      database,
+      log,
+    ),
     state,
     fail: (error) => {
       throw error;

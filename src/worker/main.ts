@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type DriverConfiguration, driverConfiguration } from '../shared/configuration/driver.ts';
 import type { SlotConfiguration } from '../shared/configuration/sections.ts';
+import { attestationPublicKey } from '../shared/crypto/attestation.ts';
 import { checkSchema } from '../shared/database/migrate.ts';
 import { createPool } from '../shared/database/pool.ts';
 import { checkReplication } from '../shared/database/replication.ts';
@@ -80,6 +81,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   // Everything that is read from files, before anything is touched.
   const ring = readKeyRing(configuration);
   const { masterKey, integrityKey } = ring.current;
+  const attestationKey = attestationPublicKey(ring.current.attestationKey.publicKey);
   const local = openLocalResults(configuration.stateDirectory);
   const transport = configuration.api && createApiTransport(configuration.api, log);
   releasers.add('API connections', () => transport?.close(), 200);
@@ -92,7 +94,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   await refuseRetiredKeys(pool, ring);
   await checkReplication(pool, configuration.database);
   const database = createDriverDatabase(pool, configuration.database, log);
-  const policy = openPolicy(configuration, slot.name, database, log);
+  const policy = openPolicy(configuration, slot.name, attestationKey, database, log);
   releasers.add('policy', () => policy.state.stop());
 
   const threads = { total: slot.sessions, busy: 0 };

@@ -26,6 +26,7 @@ import { createPace } from './maintenance/pace.ts';
 import { createMetrics } from './metrics.ts';
 import { createOutcomeReporter } from './outcome-reporter.ts';
 import { createAdmission } from './policy/admission.ts';
+import { startAttestingOrders } from './policy/attest-orders.ts';
 import type { OpenPolicy } from './policy/open-policy.ts';
 import { createPoller } from './poller.ts';
 import type { SlotState } from './slot-state.ts';
@@ -37,7 +38,7 @@ export interface WorkParts {
   readonly threads: number;
   readonly hsm: Pick<
     Hsm,
-    'capabilities' | 'generateKeys' | 'sign' | 'checkTags' | 'signHead' | 'probe' | 'rewrap' | 'retag'
+    'capabilities' | 'generateKeys' | 'sign' | 'checkTags' | 'signHead' | 'attestOrder' | 'probe' | 'rewrap' | 'retag'
   > &
     MaintenanceHsm;
   readonly api: ApiClient;
@@ -108,6 +109,17 @@ export function startWork(parts: WorkParts): Working {
   const mayWork = (): boolean => state.now === 'ready' && database.answers;
   const heads = startHeadSigner({ audit, carrier, signHead: (head) => parts.hsm.signHead(head), mayWork, log });
   releasers.add('audit chain', () => heads.close(), 800);
+  const attesting = startAttestingOrders({
+    keyStore,
+    attestationKey: parts.policy.attestationKey,
+    policy: parts.policy.state,
+    attestOrder: (order) => parts.hsm.attestOrder(order),
+    database,
+    audit,
+    mayWork,
+    log,
+  });
+  releasers.add('attesting of orders', () => attesting.stop());
 
   const easing = createEasing(threads, () => {
     work.look();

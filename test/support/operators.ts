@@ -10,8 +10,8 @@ export interface TestOperators {
   /** By name. */
   readonly privateKeys: ReadonlyMap<string, KeyObject>;
   privateKeyFile(name: string): string;
-  /** Signed by the threshold’s number of operators, unless told by whom. */
-  order(keyStore: string, about: OrderAbout, by?: readonly string[]): SignedOrder;
+  /** Signed by the threshold’s number of operators, unless told by whom. @param atMs good for an hour from then on */
+  order(keyStore: string, about: OrderAbout, by?: readonly string[], atMs?: number): SignedOrder;
   /** The same as a file. */
   orderFile(keyStore: string, about: OrderAbout, by?: readonly string[]): string;
 }
@@ -30,10 +30,10 @@ export function makeOperators(directory: string, names: readonly string[], thres
     privateKeys.set(name, pair.privateKey);
     return { name, publicKeyFile };
   });
-  const order = (keyStore: string, about: OrderAbout, by: readonly string[] = names.slice(0, threshold)): SignedOrder =>
+  const order: TestOperators['order'] = (keyStore, about, by = names.slice(0, threshold), atMs = Date.now()) =>
     by.reduce(
       (signed, name) => signOrder(signed, name, privateKeys.get(name) as KeyObject),
-      newOrder({ keyStore, about, reason: 'test' }, 3_600_000),
+      newOrder({ keyStore, about, reason: 'test' }, 3_600_000, atMs),
     );
   return {
     configuration: { threshold, keys },

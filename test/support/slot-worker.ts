@@ -55,9 +55,9 @@ export interface SlotWorkerOptions {
   readonly threads?: number;
   readonly keepAliveMs?: number;
   /** What callers must have authorised; default: the API is believed. */
-  readonly policy?: Partial<
-    Pick<DriverConfiguration, 'operators' | 'authorisation' | 'allowedKinds' | 'stateDirectory'>
-  >;
+  readonly policy?: Partial<Pick<DriverConfiguration, 'operators' | 'allowedKinds' | 'stateDirectory'>> & {
+    readonly authorisation?: Partial<DriverConfiguration['authorisation']>;
+  };
 }
 
 /** All of a worker but its process and its HSM: transport, polling, jobs, journal and reports, in this process. */
@@ -81,11 +81,12 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
   const policy = openPolicy(
     {
       keyStore,
-      authorisation: { mode: 'off', maxAgeMs: 900_000 },
       stateDirectory: temporaryDirectory(t),
       ...options.policy,
+      authorisation: { mode: 'off', maxAgeMs: 900_000, leastListVersion: 1, ...options.policy?.authorisation },
     },
     `slot-${node}`,
+    hsm.attestationKey,
     database,
     log,
   );

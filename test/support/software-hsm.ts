@@ -5,6 +5,8 @@ import { headDigest, type NamedHead } from '../../src/shared/audit/head.ts';
 import { attestationDigest } from '../../src/shared/crypto/attestation.ts';
 import type { Signature } from '../../src/shared/driver-protocol.ts';
 import { type Capability, capability } from '../../src/shared/keys.ts';
+import type { Order } from '../../src/shared/orders/order.ts';
+import { inForceDigest } from '../../src/shared/orders/order-in-force.ts';
 import type { GeneratedKey, HsmFailure, HsmResult, SignAnswer, SignJob } from '../../src/worker/hsm/jobs.ts';
 import { tagMessage, type WrappedKey } from '../../src/worker/wrapped-key.ts';
 
@@ -69,6 +71,10 @@ export function createSoftwareHsm(keyStore = 'test') {
     },
     async signHead(head: Omit<NamedHead, 'keyStore'>): Promise<HsmResult<string>> {
       const signature = p256.sign(headDigest({ keyStore, ...head }), attestationSecret, { prehash: false });
+      return { ok: true, value: Buffer.from(signature).toString('base64url') };
+    },
+    async attestOrder(order: Order): Promise<HsmResult<string>> {
+      const signature = p256.sign(inForceDigest(keyStore, order), attestationSecret, { prehash: false });
       return { ok: true, value: Buffer.from(signature).toString('base64url') };
     },
     /** It has one key of each kind. */

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import type { AuditEvent } from '../../shared/audit/event.ts';
 import { openAuditLog } from '../../shared/audit/open-log.ts';
 import type { DriverConfiguration } from '../../shared/configuration/driver.ts';
 import { inTransaction } from '../../shared/database/transaction.ts';
-import { type OrderAbout, orderBytes, orderText, type SignedOrder } from '../../shared/orders/order.ts';
+import type { OrderAbout, SignedOrder } from '../../shared/orders/order.ts';
+import { auditedOrder } from '../../shared/orders/order-audit.ts';
 import { requireOrder } from '../../shared/orders/require-order.ts';
 import { recordOrder } from '../../shared/orders/used-orders.ts';
 
@@ -35,17 +35,10 @@ export async function carryOut<Result>(
     if (order !== undefined) await recordOrder(client, order, { node });
     const result = await change(client, order);
     const audit = openAuditLog(client, { program: 'command', command, keyStore, node });
-    await audit.append(...(order === undefined ? [] : [orderEvent(order)]), ...events);
+    await audit.append(
+      ...(order === undefined ? [] : [{ kind: 'order-carried-out' as const, ...auditedOrder(order) }]),
+      ...events,
+    );
     return result;
   });
-}
-
-function orderEvent({ order, signatures }: SignedOrder): AuditEvent {
-  return {
-    kind: 'order-carried-out',
-    orderId: order.id,
-    action: orderText(order),
-    operators: signatures.map(({ operator }) => operator),
-    order: createHash('sha256').update(orderBytes(order)).digest('base64url'),
-  };
 }

@@ -49,7 +49,7 @@ export const command: Command = {
         await insertList(client, { version, text: list, order, node });
       });
       process.stdout.write(
-        `Version ${version} with ${credentials.length} credentials is in force on every node now.\n`,
+        `Version ${version} with ${credentials.length} credentials is in force on every node that runs, within a second.\n`,
       );
     });
   },

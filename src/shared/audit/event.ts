@@ -16,6 +16,7 @@ export type AuditEvent = WithoutEntryFields<
   | HeadSigned
   | HeadAnchored
   | OrderCarriedOut
+  | OrderInForce
   | Frozen
   | Thawed
   | CredentialsInstalled
@@ -135,6 +136,14 @@ export interface OrderCarriedOut {
   readonly operators: readonly string[];
   /** Of the order's text as it was signed. */
   readonly order: string;
+}
+
+/**
+ * This worker found an order in the database, verified it while it was good, and obeys it from now on. Without an
+ * `order-carried-out` of the same order, somebody put it there without the command.
+ */
+export interface OrderInForce extends Omit<OrderCarriedOut, 'kind'> {
+  readonly kind: 'order-in-force';
 }
 
 /** Nothing is signed for this from now on. */

@@ -75,6 +75,13 @@ export const driverConfiguration = z
           .describe(
             'Oldest authorisation that is carried out, by this node’s clock, from the making of the challenge. Above the API’s signTtlMs and the seven minutes that a caller has to sign and to send',
           ),
+        leastListVersion: z
+          .int()
+          .min(1)
+          .default(1)
+          .describe(
+            'Lists of credentials of lower versions are not believed. A node remembers the newest list that it saw in its state directory; raise this before a node starts with an empty one, so that a database that was tampered with cannot show it an old list',
+          ),
       })
       .prefault({})
       .describe('Whether the signing API must prove that the caller wants what it asks for'),

@@ -44,24 +44,24 @@ export async function insertFreeze(
   ]);
 }
 
-/** @returns false where it was thawed before. */
 export async function insertThaw(
   client: Client,
   freeze: string,
   { order, node }: { readonly order: SignedOrder | undefined; readonly node: string },
-): Promise<boolean> {
-  const { rowCount } = await client.query(
-    'insert into thawed (frozen, signed_order, node) values ($1, $2, $3) on conflict (frozen) do nothing',
-    [freeze, order === undefined ? null : JSON.stringify(order), node],
-  );
-  return rowCount === 1;
+): Promise<void> {
+  await client.query('insert into thawed (frozen, signed_order, node) values ($1, $2, $3)', [
+    freeze,
+    order === undefined ? null : JSON.stringify(order),
+    node,
+  ]);
 }
 
-/** Newest first. */
+/** Newest first. `thawedAt`: somebody put a thaw there; whether it is good, each node finds out for itself. */
 export async function listFreezes(client: Client): Promise<StoredFreeze[]> {
   const { rows } = await client.query<Omit<StoredFreeze, 'thawedAt'> & { thawedAt: Date | null }>(
-    `select id, scope, subject, reason, frozen.node, frozen_at as "frozenAt", thawed_at as "thawedAt"
-     from frozen left join thawed on thawed.frozen = frozen.id order by frozen_at desc, id`,
+    `select id, scope, subject, reason, node, frozen_at as "frozenAt",
+       (select max(thawed_at) from thawed where thawed.frozen = frozen.id) as "thawedAt"
+     from frozen order by frozen_at desc, id`,
   );
   return rows.map(({ thawedAt, ...row }) => ({ ...row, ...(thawedAt === null ? {} : { thawedAt }) }));
 }

@@ -1,7 +1,7 @@
 import { type KeyObject, verify } from 'node:crypto';
 import { CodedError } from '../errors.ts';
 import type { Operators } from './operators.ts';
-import { longestValidityMs, type OrderAbout, orderBytes, orderText, type SignedOrder } from './order.ts';
+import { longestValidityMs, type Order, type OrderAbout, orderBytes, orderText, type SignedOrder } from './order.ts';
 
 /** What a process is about to do, and for which key store. */
 export interface WantedOrder {
@@ -16,7 +16,11 @@ export interface WantedOrder {
  */
 export function verifyOrder(signed: SignedOrder, wanted: WantedOrder, operators: Operators, nowMs: number): void {
   verifyApproval(signed, wanted, operators);
-  const { issuedAt, expiresAt } = signed.order;
+  verifyTime(signed.order, nowMs);
+}
+
+/** @throws ORDER_REFUSED for an order that is not good at this moment */
+export function verifyTime({ issuedAt, expiresAt }: Order, nowMs: number): void {
   const [from, until] = [Date.parse(issuedAt), Date.parse(expiresAt)];
   if (until <= from) throw refused(`it expires at ${expiresAt}, before it was issued`);
   if (until - from > longestValidityMs)
@@ -28,7 +32,7 @@ export function verifyOrder(signed: SignedOrder, wanted: WantedOrder, operators:
 
 /**
  * The same without the time: for what was ordered and carried out in its time, and is read again later, as a list that
- * is in force. An order that was never carried out can be carried out late by whoever checks only this.
+ * is in force. Whoever reads it again must know that it was carried out in time (order-in-force.ts).
  * @throws ORDER_REFUSED
  */
 export function verifyApproval({ order, signatures }: SignedOrder, wanted: WantedOrder, operators: Operators): void {

@@ -2,6 +2,7 @@ import type { NamedHead } from '../../shared/audit/head.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { integrityKeysOf, type KeyRing, masterKeysOf } from '../../shared/key-ring.ts';
 import { type Capability, capability, type RequestKind } from '../../shared/keys.ts';
+import type { Order } from '../../shared/orders/order.ts';
 import { tagMessage, type WrappedKey } from '../wrapped-key.ts';
 import { type CallCells, cpuMs, oldestCallMs } from './call-clock.ts';
 import { Dispatcher } from './dispatcher.ts';
@@ -38,6 +39,8 @@ export interface Hsm {
   retag(rows: readonly WrappedKey[]): Promise<readonly HsmResult<WrappedKey>[]>;
   /** Signs a head of the audit chain with the attestation key; base64url of r‖s. */
   signHead(head: Omit<NamedHead, 'keyStore'>): Promise<HsmResult<string>>;
+  /** Says with the attestation key that an order was obeyed in its time; base64url of r‖s. */
+  attestOrder(order: Order): Promise<HsmResult<string>>;
   /** Opens each key and signs with it, see inspect-key.ts; answers the attributes that are not as they must be. */
   inspect(keys: readonly KeyToInspect[]): Promise<readonly HsmResult<readonly string[]>[]>;
   /** Each row with another status; nothing is stored. */
@@ -185,6 +188,7 @@ export function createHsm(
       ),
 
     signHead: (head) => askLeastBusy((thread) => thread.ask('sign-head', head)),
+    attestOrder: (order) => askLeastBusy((thread) => thread.ask('attest-order', order)),
     probe() {
       // Whoever asks is in doubt about the device. A thread that cannot answer ends with its keys.
       for (const thread of threads) if (thread.alive) thread.ask('close-keys', undefined).catch(() => {});

@@ -1,5 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { headDigest, type NamedHead } from '../../shared/audit/head.ts';
+import type { Order } from '../../shared/orders/order.ts';
+import { inForceDigest } from '../../shared/orders/order-in-force.ts';
 import { createCallClock } from './call-clock.ts';
 import { codedError } from './failure.ts';
 import { generateKey } from './generate-key.ts';
@@ -71,6 +73,8 @@ function work(call: ThreadCall): unknown {
       return call.ask.map((row) => opened().attempt(() => retagKey(opened(), withBuffers(row))));
     case 'sign-head':
       return opened().attempt(() => signHead(opened(), call.ask));
+    case 'attest-order':
+      return opened().attempt(() => attestOrder(opened(), call.ask));
     case 'close-keys':
       return opened().closeKeys();
     case 'inspect':
@@ -111,6 +115,11 @@ function wireTagHolds(bench: Workbench, { integrityKeyId, message, tag }: WireTa
 
 function signHead(bench: Workbench, head: Omit<NamedHead, 'keyStore'>): string {
   return bench.attest(headDigest({ keyStore: bench.ring.keyStore, ...head })).toString('base64url');
+}
+
+/** Whether the order is good was found out before; the thread knows neither operators nor the time. */
+function attestOrder(bench: Workbench, order: Order): string {
+  return bench.attest(inForceDigest(bench.ring.keyStore, order)).toString('base64url');
 }
 
 port.on('message', (call: ThreadCall) => {

@@ -3,6 +3,7 @@ import type { SlotConfiguration } from '../../shared/configuration/sections.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import type { KeyRing } from '../../shared/key-ring.ts';
 import type { KeyType } from '../../shared/keys.ts';
+import type { Order } from '../../shared/orders/order.ts';
 import type { WrappedKey } from '../wrapped-key.ts';
 import type { CallCells } from './call-clock.ts';
 import type { SlotPurpose } from './held-keys.ts';
@@ -78,6 +79,8 @@ export interface ThreadCalls {
   retag: { ask: readonly WrappedKey[]; answer: readonly HsmResult<WrappedKey>[] };
   /** The session thread makes the message: it signs nothing that it was only given the hash of. */
   'sign-head': { ask: Omit<NamedHead, 'keyStore'>; answer: HsmResult<string> };
+  /** Here too the thread makes the message. */
+  'attest-order': { ask: Order; answer: HsmResult<string> };
   /** The device is in doubt: no wallet key stays unwrapped. */
   'close-keys': { ask: undefined; answer: undefined };
   inspect: { ask: readonly KeyToInspect[]; answer: readonly HsmResult<readonly string[]>[] };

@@ -5,6 +5,7 @@ import type { PolicyReport } from '../../shared/worker-report.ts';
 import type { Count } from '../metrics.ts';
 import { createQuietLog } from '../quiet-log.ts';
 import type { WrappedKey } from '../wrapped-key.ts';
+import { clockText, isClockDoubtful } from './clock.ts';
 import { refuseKeyAuthority } from './generate-key-authority.ts';
 import type { Policy, PolicyState } from './policy-state.ts';
 import { isRefusal, type Refusal, refusal } from './refusal.ts';
@@ -46,8 +47,6 @@ export interface AdmissionParts {
   readonly log: Log;
 }
 
-/** A clock that differs from the database's by more than this has jumped: no authorisation's age can be told. */
-const longestClockDifferenceMs = 60_000;
 /** So many wallets are remembered; one that was forgotten is checked again. */
 const mostWallets = 20_000;
 
@@ -96,7 +95,7 @@ export function createAdmission({ keyStore, rules, state, count, log }: Admissio
   return {
     current: async () => decisions(await state.current()),
     get mayTake() {
-      return mode !== 'enforce' || !isClockDoubtful(state.known);
+      return mode !== 'enforce' || !isClockDoubtful(state.known.clockAheadMs);
     },
     report() {
       const { credentials, frozen, clockAheadMs } = state.known;
@@ -120,12 +119,6 @@ function refuseFrozen({ frozen }: Policy, request: LeasedRequest, keyStore: stri
   return freeze && refusal('FROZEN', `${freeze.scope} ${freeze.subject}, freeze ${freeze.id}`);
 }
 
-function refuseClock(policy: Policy): Refusal | undefined {
-  if (!isClockDoubtful(policy)) return undefined;
-  const seconds = Math.round(policy.clockAheadMs / 1_000);
-  return refusal('AUTHORISATION_EXPIRED', `this node’s clock is ${seconds} s ahead of its database’s`);
-}
-
-function isClockDoubtful({ clockAheadMs }: Policy): boolean {
-  return Math.abs(clockAheadMs) > longestClockDifferenceMs;
+function refuseClock({ clockAheadMs }: Policy): Refusal | undefined {
+  return isClockDoubtful(clockAheadMs) ? refusal('AUTHORISATION_EXPIRED', clockText(clockAheadMs)) : undefined;
 }

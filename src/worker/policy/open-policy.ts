@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import type { DriverConfiguration } from '../../shared/configuration/driver.ts';
 import type { Log } from '../../shared/log.ts';
 import { readOperators } from '../../shared/orders/operators.ts';
@@ -10,6 +11,8 @@ import { type PolicyState, startPolicyState } from './policy-state.ts';
 export interface OpenPolicy {
   readonly rules: AdmissionRules;
   readonly state: PolicyState;
+  /** Whose word on an order’s time is believed. */
+  readonly attestationKey: KeyObject;
 }
 
 /** @throws CONFIG_INVALID */
@@ -19,6 +22,7 @@ export function openPolicy(
     'keyStore' | 'operators' | 'authorisation' | 'allowedKinds' | 'stateDirectory'
   >,
   slot: string,
+  attestationKey: KeyObject,
   database: DriverDatabase,
   log: Log,
 ): OpenPolicy {
@@ -26,6 +30,15 @@ export function openPolicy(
   const operators = configuration.operators && readOperators(configuration.operators);
   return {
     rules: { ...authorisation, kinds: allowedKinds && new Set(allowedKinds) },
-    state: startPolicyState({ keyStore, operators, database, local: openLocalPolicy(stateDirectory, slot), log }),
+    state: startPolicyState({
+      keyStore,
+      attestationKey,
+      operators,
+      leastListVersion: authorisation.leastListVersion,
+      database,
+      local: openLocalPolicy(stateDirectory, slot),
+      log,
+    }),
+    attestationKey,
   };
 }

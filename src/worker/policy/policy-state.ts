@@ -1,14 +1,16 @@
-import { createHash } from 'node:crypto';
-import { approvedCredentials, type PinnedCredentials } from '../../shared/credential-list/credential-list.ts';
-import { asCodedError, CodedError } from '../../shared/errors.ts';
-import { aboutThaw, type Freeze } from '../../shared/freezes/freeze.ts';
+import type { KeyObject } from 'node:crypto';
+import type { PinnedCredentials } from '../../shared/credential-list/credential-list.ts';
+import type { Freeze } from '../../shared/freezes/freeze.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Operators } from '../../shared/orders/operators.ts';
-import { signedOrder } from '../../shared/orders/order.ts';
-import { verifyApproval } from '../../shared/orders/verify-order.ts';
+import type { SignedOrder } from '../../shared/orders/order.ts';
 import { DatabaseLost, type DriverDatabase } from '../database.ts';
+import type { ClockReading } from './clock.ts';
+import { createFreezes } from './freezes.ts';
+import { createLists } from './lists.ts';
 import type { LocalPolicy } from './local-policy.ts';
-import { type PolicyRows, selectPolicy } from './policy-rows.ts';
+import { orderTime } from './order-time.ts';
+import { selectPolicy } from './policy-rows.ts';
 
 /** What this worker holds to, as it was read last. */
 export interface Policy {
@@ -24,97 +26,64 @@ export interface PolicyState {
   current(): Promise<Policy>;
   /** As it was read last. */
   readonly known: Policy;
+  /** Orders that this worker obeys and that no worker had attested when it saw them, until `attested`. */
+  readonly unattested: readonly SignedOrder[];
+  attested(order: SignedOrder): void;
   stop(): void;
 }
 
 export interface PolicyStateParts {
   readonly keyStore: string;
+  /** Whose word, by this public key, an order's time is believed. */
+  readonly attestationKey: KeyObject;
   /** Without operators anybody's thaw counts, and no list does. */
   readonly operators: Operators | undefined;
+  /** Lists of lower versions are not believed. */
+  readonly leastListVersion: number;
   readonly database: Pick<DriverDatabase, 'query'>;
   readonly local: LocalPolicy;
   readonly log: Log;
 }
 
 /** A freeze must hold on every node within a second: read so often, and never believed for longer than `oldestMs`. */
-const everyMs = 350;
-const oldestMs = 500;
+export const policyReading = { everyMs: 350, oldestMs: 500 } as const;
 
 /**
  * Reads lists, freezes and thaws from the driver database, believes what the operators signed, and remembers what it has
  * seen where no database reaches. Does not fail for what rows say: a bad row is an alarm, and what held before holds on.
  */
 export function startPolicyState(parts: PolicyStateParts): PolicyState {
-  const { keyStore, operators, database, local, log } = parts;
-  const freezes = new Map<string, Freeze>(local.seen.frozen.map((freeze) => [freeze.id, freeze]));
-  /** Freezes whose thaw was good, and thaws that were not; each is told once. */
-  const thawed = new Set<string>();
-  const toldThaws = new Set<string>();
-  const badLists = new Set<number>();
-  let highest = local.seen.credentialList;
-  let known: Policy = { credentials: undefined, frozen: [...freezes.values()], clockAheadMs: 0 };
+  const { operators, database, local, log } = parts;
+  const unattested = new Map<string, SignedOrder>();
+  const timeOf = ({ order }: SignedOrder, attestations: readonly string[], clock: ClockReading) =>
+    orderTime(order, attestations, parts, clock);
+  const onUnattested = (signed: SignedOrder) => void unattested.set(signed.order.id, signed);
+  const common = { keyStore: parts.keyStore, operators, timeOf, onUnattested, log };
+  const lists = createLists({
+    ...common,
+    remembered: local.seen.credentialList,
+    leastVersion: parts.leastListVersion,
+  });
+  const freezes = createFreezes({ ...common, remembered: local.seen.frozen });
+  let known: Policy = { credentials: undefined, frozen: freezes.frozen, clockAheadMs: 0 };
   let readAt = Number.NEGATIVE_INFINITY;
   let reading: Promise<Policy> | undefined;
   let stopped = false;
 
   async function read(): Promise<Policy> {
     const startedAt = performance.now();
-    // From the highest on where it is not loaded yet, from the next on where it is.
-    const above = (highest?.version ?? 0) + (known.credentials === undefined ? 0 : 1);
-    const rows = await selectPolicy(database, above, [...badLists]);
-    const credentials = newestGood(rows.lists) ?? known.credentials;
-    takeFreezes(rows);
-    const frozen = [...freezes.values()];
+    const { above, except } = lists.wanted();
+    const rows = await selectPolicy(database, above, except);
+    const nowMs = Date.now();
+    const clock = { nowMs, aheadMs: nowMs - rows.clockMs };
+    lists.take(rows.lists, clock);
+    freezes.take(rows, clock);
+    const { highest } = lists;
     // On this node's disk before anything is decided by it.
-    local.note({ frozen, ...(highest === undefined ? {} : { credentialList: highest }) });
+    local.note({ frozen: [...freezes.frozen], ...(highest === undefined ? {} : { credentialList: highest }) });
     readAt = startedAt;
-    known = { credentials, frozen, clockAheadMs: Date.now() - rows.clockMs };
+    known = { credentials: lists.inForce, frozen: freezes.frozen, clockAheadMs: clock.aheadMs };
     return known;
-  }
-
-  function newestGood(lists: PolicyRows['lists']): PinnedCredentials | undefined {
-    if (operators === undefined) return undefined;
-    for (const { version, list, order } of lists) {
-      try {
-        const credentials = approvedCredentials(list, signedOrder.parse(order), keyStore, operators);
-        const sha256 = createHash('sha256').update(list, 'utf8').digest('hex');
-        if (credentials.version !== version) throw new CodedError('CREDENTIAL_LIST_INVALID', `it is not ${version}`);
-        if (highest?.version === version && highest.sha256 !== sha256)
-          throw new CodedError('CREDENTIAL_LIST_INVALID', 'another list of this version was in force here');
-        highest = { version, sha256 };
-        log.info({ version, credentials: credentials.size }, 'list of credentials in force');
-        return credentials;
-      } catch (error) {
-        badLists.add(version);
-        log.error({ version, cause: asCodedError(error).message }, 'list of credentials is not good');
-      }
-    }
-    return undefined;
-  }
-
-  function takeFreezes(rows: PolicyRows): void {
-    for (const { freeze, order } of rows.thaws) {
-      if (thawed.has(freeze) || !isGoodThaw(freeze, order)) continue;
-      thawed.add(freeze);
-      if (freezes.delete(freeze)) log.info({ freeze }, 'thawed');
-    }
-    for (const freeze of rows.freezes) {
-      if (freezes.has(freeze.id) || thawed.has(freeze.id)) continue;
-      freezes.set(freeze.id, freeze);
-      log.warn({ freeze: freeze.id, scope: freeze.scope, subject: freeze.subject }, 'frozen');
-    }
-  }
-
-  function isGoodThaw(freeze: string, order: unknown): boolean {
-    if (operators === undefined) return true;
-    try {
-      verifyApproval(signedOrder.parse(order), { keyStore, about: aboutThaw(freeze) }, operators);
-      return true;
-    } catch (error) {
-      if (!toldThaws.has(freeze)) log.error({ freeze, cause: asCodedError(error).message }, 'thaw is not good');
-      toldThaws.add(freeze);
-      return false;
-    }
   }
 
   function readOnce(): Promise<Policy> {
@@ -135,15 +104,21 @@ export function startPolicyState(parts: PolicyStateParts): PolicyState {
         .finally(() => {
           if (!stopped) schedule();
         });
-    }, everyMs);
+    }, policyReading.everyMs);
   }
 
   let timer: NodeJS.Timeout;
   schedule();
   return {
-    current: async () => (performance.now() - readAt <= oldestMs ? known : await readOnce()),
+    current: async () => (performance.now() - readAt <= policyReading.oldestMs ? known : await readOnce()),
     get known() {
       return known;
+    },
+    get unattested() {
+      return [...unattested.values()];
+    },
+    attested({ order }) {
+      unattested.delete(order.id);
     },
     stop() {
       stopped = true;

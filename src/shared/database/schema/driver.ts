@@ -9,6 +9,7 @@ import { rotation } from './driver/7-rotation.ts';
 import { jobReports } from './driver/8-job-reports.ts';
 import { maintenance } from './driver/9-maintenance.ts';
 import { auditHeads } from './driver/10-audit-heads.ts';
+import { ordersInForce } from './driver/11-orders-in-force.ts';
 
 /** The driver database: wrapped keys, the journal, what is known of PINs. One per key store, shared by all its nodes. */
 export const driverSchema: Schema = {
@@ -25,5 +26,6 @@ export const driverSchema: Schema = {
     jobReports,
     maintenance,
     auditHeads,
+    ordersInForce,
   ],
 };
