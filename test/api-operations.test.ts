@@ -56,6 +56,10 @@ t.test('an API process tells its calls, its queue and its certificates', async (
     );
     t.ok(Number(expiry?.[1]) > Date.now() / 1_000, certificate);
   }
+  for (const node of ['node-1', 'node-2']) {
+    const expiry = new RegExp(`driver_certificate_expiry_timestamp_seconds\\{node="${node}"\\} (\\d+)`).exec(text);
+    t.ok(Number(expiry?.[1]) > Date.now() / 1_000, node);
+  }
   t.match(JSON.parse((await page('/status')).text), { readiness: { ready: true }, version: /^\d+\.\d+\.\d+$/ });
 });
 

@@ -39,6 +39,7 @@ async function families(): Promise<ReadonlyMap<string, readonly string[]>> {
       finished: createFinishedRequests(),
       queueNumbers: async () => undefined,
       certificates: () => ({}),
+      expiring: { driverCertificates: () => new Map(), nextToken: async () => null },
       ready: () => true,
       waitingForConnection: () => ({}),
     });

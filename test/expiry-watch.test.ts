@@ -1,6 +1,10 @@
+import type { X509Certificate } from 'node:crypto';
 import t from 'tap';
+import { createExpiring } from '../src/api/operations/expiring.ts';
+import { createPool } from '../src/shared/database/pool.ts';
 import { createLog } from '../src/shared/log.ts';
 import { expiringSoon, startExpiryWatch } from '../src/shared/operations/expiry-watch.ts';
+import { openTestDatabases } from './support/database.ts';
 import { until } from './support/until.ts';
 
 const day = 86_400_000;
@@ -48,3 +52,47 @@ t.test('the last week is an error, the weeks before a warning', async (t) => {
     ],
   );
 });
+
+t.test('the API knows which bearer token in use ends next, and which certificates nodes came with', async (t) => {
+  const databases = await openTestDatabases(t);
+  const quiet = createLog('silent', {});
+  const pool = createPool(databases.api, { applicationName: 'test', max: 1, durability: 'durable' }, quiet);
+  t.teardown(() => pool.end());
+  const expiring = createExpiring(pool, () => ({}));
+  t.equal(await expiring.nextToken(), null);
+  await databases.asOwner("insert into organisation (id, name) values ('or-test', 'Test')");
+  for (const [name, active] of [
+    ['used', true],
+    ['disabled', false],
+  ] as const)
+    await databases.asOwner(
+      "insert into service_account (id, organisation, name, active) values ($1, 'or-test', $1, $2)",
+      [name, active],
+    );
+  const ends = inDaysFromNow(20);
+  for (const [id, account, active, at] of [
+    ['gone', 'used', true, inDaysFromNow(-1)],
+    ['revoked', 'used', false, inDaysFromNow(2)],
+    ['of another', 'disabled', true, inDaysFromNow(3)],
+    ['next', 'used', true, ends],
+    ['later', 'used', true, inDaysFromNow(90)],
+  ] as const)
+    await databases.asOwner(
+      `insert into access_token (id, service_account, token_sha256, active, expires_at)
+       values ($1, $2, convert_to($1, 'UTF8'), $3, $4)`,
+      [id, account, active, at],
+    );
+  t.equal(await expiring.nextToken(), ends);
+  t.strictSame(await expiring.read(), [{ what: 'access token next of service account used', notAfter: ends }]);
+
+  const seen = (days: number) => ({ validToDate: new Date(inDaysFromNow(days)) }) as X509Certificate;
+  expiring.driverSeen('node-1', seen(3));
+  expiring.driverSeen('node-1', seen(300));
+  expiring.driverSeen('node-2', seen(-1));
+  t.strictSame([...expiring.driverCertificates().keys()], ['node-1']);
+  t.ok(Date.parse(expiring.driverCertificates().get('node-1') ?? '') > Date.now() + 299 * day);
+});
+
+function inDaysFromNow(days: number): string {
+  return new Date(Date.now() + days * day).toISOString();
+}

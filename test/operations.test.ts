@@ -126,7 +126,10 @@ t.test('pages of a node at work: live, ready, its whole state, and numbers that 
   t.equal(series(before, 'hsm_driver_session_threads', { slot: 'a' }), 2);
   t.equal(series(before, 'hsm_driver_cluster_leader'), 1);
   t.equal(series(before, 'hsm_driver_cluster_nodes', { state: 'live' }), 1);
-  t.ok((series(before, 'hsm_driver_certificate_expiry_timestamp_seconds') ?? 0) > Date.now() / 1_000);
+  for (const certificate of ['client', 'API CA']) {
+    const ends = series(before, 'hsm_driver_certificate_expiry_timestamp_seconds', { certificate }) ?? 0;
+    t.ok(ends > Date.now() / 1_000, certificate);
+  }
   t.equal(series(before, 'hsm_driver_build_info', { version: now.version }), 1);
   t.ok((series(before, 'hsm_driver_events_total', { event: 'journal_rows' }) ?? 0) >= 1);
   t.notMatch(before, new RegExp(key.id), 'no key is a label');

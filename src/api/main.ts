@@ -19,7 +19,6 @@ import { startDriverList } from './driver/driver-list.ts';
 import { createKnownKeys } from './driver/known-keys.ts';
 import { createDriverServer } from './driver/server.ts';
 import { createKeys } from './keys.ts';
-import { createExpiring } from './operations/expiring.ts';
 import { createFinishedRequests } from './operations/finished-requests.ts';
 import { startApiOperations } from './operations/operations.ts';
 import { startQueue } from './queue/queue.ts';
@@ -105,14 +104,13 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
     });
     releasers.add('driver list', () => driverList.stop());
     const anchors = createAuditAnchors(durable, pinned, log);
-    const expiring = createExpiring(relaxed, operations.certificates);
-    const expiry = startExpiryWatch(expiring.read, log);
+    const expiry = startExpiryWatch(operations.expiring.read, log);
     releasers.add('expiry watch', () => expiry.stop());
     const drivers = createDriverServer({
       configuration,
       queue: queue.driver,
       knownKeys: createKnownKeys(relaxed),
-      onIdentified: expiring.driverSeen,
+      onIdentified: operations.expiring.driverSeen,
       drivers: driverList,
       anchors,
       log,

@@ -112,6 +112,7 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
       readiness: readiness.now(slots, stopping),
       slots,
       certificate: inForce.api && certificateOf(inForce.api.certificateFile),
+      apiCa: inForce.api && certificateOf(inForce.api.caFile),
       cluster: cluster.view(),
       maintenance: maintenance.view(),
       queueWait: queueWait.now(performance.now()),

@@ -92,18 +92,44 @@ test/chart-monitoring.test.ts holds that the page and every metric are there.
   labels: { severity: warning }
   annotations:
     summary: The leader of the cluster reports an alarm
+- alert: HsmMaintenanceAlarm
+  expr: max by (namespace, job) (hsm_driver_job_alarms) > 0
+  for: 1m
+  labels: { severity: warning }
+  annotations:
+    summary: The maintenance job {{ "{{ $labels.job }}" }} has found something that a person must look at
+- alert: HsmMaintenanceFailed
+  expr: >-
+    max by (namespace, job) (hsm_driver_job_failed) > 0
+    or time() - max by (namespace, job) (hsm_driver_job_last_done_timestamp_seconds{job!~"reconciliation|key-check|.*-rotation"}) > 3 * 3600
+  for: 15m
+  labels: { severity: warning }
+  annotations:
+    summary: The maintenance job {{ "{{ $labels.job }}" }} has failed, or was not done for three hours
 - alert: HsmDriverCertificateExpiring
-  expr: min by (namespace, pod) (hsm_driver_certificate_expiry_timestamp_seconds) - time() < {{ $values.certificateDays }} * 86400
+  expr: min by (namespace, pod, certificate) (hsm_driver_certificate_expiry_timestamp_seconds) - time() < {{ $values.certificateDays }} * 86400
   for: 10m
   labels: { severity: warning }
   annotations:
-    summary: The client certificate of {{ "{{ $labels.pod }}" }} expires in less than {{ $values.certificateDays }} days
+    summary: The certificate “{{ "{{ $labels.certificate }}" }}” of {{ "{{ $labels.pod }}" }} expires in less than {{ $values.certificateDays }} days
 - alert: SigningApiCertificateExpiring
   expr: min by (namespace, certificate) (hsm_api_certificate_expiry_timestamp_seconds) - time() < {{ $values.certificateDays }} * 86400
   for: 10m
   labels: { severity: warning }
   annotations:
     summary: The API’s certificate “{{ "{{ $labels.certificate }}" }}” expires in less than {{ $values.certificateDays }} days
+- alert: SigningApiDriverCertificateExpiring
+  expr: max by (namespace, node) (hsm_api_driver_certificate_expiry_timestamp_seconds) - time() < {{ $values.certificateDays }} * 86400
+  for: 10m
+  labels: { severity: warning }
+  annotations:
+    summary: The client certificate with which node {{ "{{ $labels.node }}" }} calls the API expires in less than {{ $values.certificateDays }} days
+- alert: SigningApiTokenExpiring
+  expr: min by (namespace) (hsm_api_access_token_expiry_timestamp_seconds) - time() < {{ $values.certificateDays }} * 86400
+  for: 10m
+  labels: { severity: warning }
+  annotations:
+    summary: A bearer token that applications use expires in less than {{ $values.certificateDays }} days
 - alert: SigningApiNoDriver
   expr: sum by (namespace) (hsm_api_ready) > 0 unless on (namespace) max by (namespace) (hsm_api_driver_instances) > 0
   for: 1m

@@ -8,6 +8,10 @@ export interface ExpiringThings {
   /** A node has connected with this certificate. */
   driverSeen(node: string, certificate: X509Certificate): void;
   read(): Promise<readonly Expiring[]>;
+  /** Ends of the certificates that nodes presented here, by node; a node that renewed is known by its newest one. */
+  driverCertificates(): ReadonlyMap<string, string>;
+  /** The end that comes first of the bearer tokens in use; null: none ends. ISO 8601. */
+  nextToken(): Promise<string | null>;
 }
 
 export function createExpiring(pool: pg.Pool, own: () => Readonly<Record<string, CertificateFacts>>): ExpiringThings {
@@ -23,6 +27,17 @@ export function createExpiring(pool: pg.Pool, own: () => Readonly<Record<string,
       );
       const drivers = [...presented].map(([node, notAfter]) => ({ what: `client certificate of ${node}`, notAfter }));
       return [...files, ...drivers, ...(await tokens(pool))];
+    },
+    driverCertificates() {
+      // One that has expired says nothing of the node: it cannot have come with it since.
+      return new Map([...presented].filter(([, notAfter]) => Date.parse(notAfter) > Date.now()));
+    },
+    async nextToken() {
+      const { rows } = await pool.query<{ next: Date | null }>(
+        `select min(t.expires_at) as next from access_token t join service_account a on a.id = t.service_account
+         where t.active and a.active and t.expires_at > now()`,
+      );
+      return rows[0]?.next?.toISOString() ?? null;
     },
   };
 }

@@ -2,6 +2,7 @@ import { Registry } from 'prom-client';
 import type { CertificateFacts } from '../../shared/operations/certificate.ts';
 import { createFamilies } from '../../shared/operations/families.ts';
 import { type CallTimes, createCallTimes } from './calls.ts';
+import type { ExpiringThings } from './expiring.ts';
 import type { FinishedRequests } from './finished-requests.ts';
 import type { QueueNumbers } from './queue-numbers.ts';
 
@@ -17,6 +18,7 @@ export interface ApiMetricsSource {
   readonly finished: FinishedRequests;
   readonly queueNumbers: () => Promise<QueueNumbers | undefined>;
   readonly certificates: () => Readonly<Record<string, CertificateFacts>>;
+  readonly expiring: Pick<ExpiringThings, 'driverCertificates'> & { nextToken(): Promise<string | null | undefined> };
   readonly ready: () => boolean;
   /** Connections of the pools, by pool, and callers that wait for one. */
   readonly waitingForConnection: () => Readonly<Record<string, number>>;
@@ -29,6 +31,7 @@ export function createApiMetrics(source: ApiMetricsSource): ApiMetrics {
   const calls = createCallTimes(registry, `${prefix}call_seconds`);
   const { gauge, counter } = createFamilies(registry, prefix);
   let numbers: QueueNumbers | undefined;
+  let nextToken: string | null | undefined;
 
   counter('requests_finished_total', 'Requests that this process made final', ['kind', 'state', 'code'], () =>
     source.finished.all().map(({ count, ...labels }) => [labels, count]),
@@ -51,6 +54,15 @@ export function createApiMetrics(source: ApiMetricsSource): ApiMetrics {
       notAfter === undefined ? [] : [[{ certificate }, Date.parse(notAfter) / 1_000] as const],
     ),
   );
+  gauge(
+    'driver_certificate_expiry_timestamp_seconds',
+    'When the client certificate expires that a node presented to this process last',
+    ['node'],
+    () => [...source.expiring.driverCertificates()].map(([node, notAfter]) => [{ node }, Date.parse(notAfter) / 1_000]),
+  );
+  gauge('access_token_expiry_timestamp_seconds', 'When the next bearer token in use expires', [], () => [
+    [{}, nextToken == null ? Number.POSITIVE_INFINITY : Date.parse(nextToken) / 1_000],
+  ]);
   gauge('ready', '1 when /readyz says ready', [], () => [[{}, Number(source.ready())]]);
   gauge('build_info', 'Version of this program and of Node.js', ['version', 'node_version'], () => [
     [{ version: source.version, node_version: process.versions.node }, 1],
@@ -62,7 +74,7 @@ export function createApiMetrics(source: ApiMetricsSource): ApiMetrics {
     contentType: registry.contentType,
     calls,
     async text() {
-      numbers = await source.queueNumbers();
+      [numbers, nextToken] = await Promise.all([source.queueNumbers(), source.expiring.nextToken()]);
       return await registry.metrics();
     },
   };

@@ -4,16 +4,17 @@ import type { Log } from '../../shared/log.ts';
 import { type CertificateFacts, createCertificateReader } from '../../shared/operations/certificate.ts';
 import { startOperationsServer } from '../../shared/operations/server.ts';
 import { version } from '../../shared/version.ts';
+import { askedRarely } from './asked-rarely.ts';
+import { createExpiring, type ExpiringThings } from './expiring.ts';
 import type { FinishedRequests } from './finished-requests.ts';
 import { type ApiMetrics, createApiMetrics } from './metrics.ts';
-import { createQueueNumbers, readQueueNumbers } from './queue-numbers.ts';
+import { readQueueNumbers } from './queue-numbers.ts';
 
-/** Scrapes of several systems share one look into the database. */
 const numbersForMs = 5_000;
+const tokensForMs = 60_000;
 
 export interface ApiOperations {
-  /** Those that this process uses, by what they are for. */
-  certificates(): Readonly<Record<string, CertificateFacts>>;
+  readonly expiring: Pick<ExpiringThings, 'driverSeen' | 'read'>;
   readonly calls: ApiMetrics['calls'];
   /** Both listeners are open. */
   started(): void;
@@ -48,12 +49,13 @@ export async function startApiOperations(parts: ApiOperationsParts): Promise<Api
     ready: state === 'running',
     reasons: state === 'running' ? [] : [`the process is ${state}`],
   });
-  const queueNumbers = createQueueNumbers(() => readQueueNumbers(relaxed), numbersForMs);
+  const expiring = createExpiring(relaxed, certificates);
   const metrics = createApiMetrics({
     version: version(),
     finished,
-    queueNumbers,
+    queueNumbers: askedRarely(() => readQueueNumbers(relaxed), numbersForMs),
     certificates,
+    expiring: { ...expiring, nextToken: askedRarely(expiring.nextToken, tokensForMs) },
     ready: () => state === 'running',
     waitingForConnection: () => ({ relaxed: relaxed.waitingCount, durable: durable.waitingCount }),
   });
@@ -69,7 +71,7 @@ export async function startApiOperations(parts: ApiOperationsParts): Promise<Api
       ? undefined
       : await startOperationsServer(configuration.operations, { readiness, status, metrics }, log);
   return {
-    certificates,
+    expiring,
     calls: metrics.calls,
     started() {
       state = 'running';

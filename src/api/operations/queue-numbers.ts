@@ -31,14 +31,3 @@ export async function readQueueNumbers(pool: pg.Pool): Promise<QueueNumbers> {
   ]);
   return { open: open.rows, oldestSeconds: oldest.rows, instances: instances.rows };
 }
-
-/** Asked at most once in `forMs`, whoever scrapes; undefined while the database does not answer. */
-export function createQueueNumbers(read: () => Promise<QueueNumbers>, forMs: number) {
-  let asked: { readonly atMs: number; readonly answer: Promise<QueueNumbers | undefined> } | undefined;
-  return (): Promise<QueueNumbers | undefined> => {
-    const nowMs = performance.now();
-    if (asked === undefined || nowMs - asked.atMs >= forMs)
-      asked = { atMs: nowMs, answer: read().catch(() => undefined) };
-    return asked.answer;
-  };
-}

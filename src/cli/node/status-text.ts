@@ -1,4 +1,5 @@
 import type { NodeStatus, SlotStatus } from '../../primary/operations/status.ts';
+import type { CertificateFacts } from '../../shared/operations/certificate.ts';
 import { policyLines } from '../authorisation/policy-lines.ts';
 
 /** A node's status for people: what works, what does not and since when, in one screen. Pure. */
@@ -67,13 +68,21 @@ function furtherKey({ kind, id, proven, why }: NonNullable<SlotStatus['keys']>[n
   return proven ? `holds ${kind} key ${id}` : `LACKS ${kind} key ${id}: ${why ?? 'not proven'}`;
 }
 
-function certificateLines({ certificate }: NodeStatus, now: Date): string[] {
+function certificateLines({ certificate, apiCa }: NodeStatus, now: Date): string[] {
   if (certificate === undefined) return ['rotation node: no access to the API'];
-  const { notAfter, problem, file } = certificate;
-  if (notAfter === undefined) return [`! certificate ${file}: ${problem}`];
+  return [certificate, ...(apiCa === undefined ? [] : [apiCa])].flatMap((one) =>
+    validityLines(one, one === apiCa, now),
+  );
+}
+
+/** Of a CA, only what somebody must do. */
+function validityLines({ notAfter, problem, file }: CertificateFacts, isCa: boolean, now: Date): string[] {
+  const what = isCa ? 'the API’s CA' : 'certificate';
+  if (notAfter === undefined) return [`! ${what} ${file}: ${problem}`];
   const days = Math.floor((Date.parse(notAfter) - now.getTime()) / 86_400_000);
-  if (days < 0) return [`! certificate expired at ${notAfter}`];
-  return [`${days < 14 ? '! ' : ''}certificate expires in ${days} days (${notAfter})`];
+  if (days < 0) return [`! ${what} expired at ${notAfter}`];
+  if (isCa && days >= 14) return [];
+  return [`${days < 14 ? '! ' : ''}${what} expires in ${days} days (${notAfter})`];
 }
 
 function queueLines({ queueWait }: NodeStatus): string[] {

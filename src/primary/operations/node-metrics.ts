@@ -4,9 +4,11 @@ import type { NodeStatus } from './status.ts';
 /** What is said of the node as a whole, and of the cluster as this node sees it. */
 export function addNodeMetrics({ gauge }: Families, status: () => NodeStatus): void {
   gauge('ready', '1 when /readyz says ready', [], () => [[{}, Number(status().readiness.ready)]]);
-  gauge('certificate_expiry_timestamp_seconds', 'When the node’s client certificate expires', [], () => {
-    const notAfter = status().certificate?.notAfter;
-    return notAfter === undefined ? [] : [[{}, Date.parse(notAfter) / 1_000]];
+  gauge('certificate_expiry_timestamp_seconds', 'When a certificate file of the node expires', ['certificate'], () => {
+    const { certificate, apiCa } = status();
+    return Object.entries({ client: certificate, 'API CA': apiCa }).flatMap(([name, facts]) =>
+      facts?.notAfter === undefined ? [] : [[{ certificate: name }, Date.parse(facts.notAfter) / 1_000] as const],
+    );
   });
   gauge('cluster_reachable', '1 while this node sees the cluster’s tables', [], () => [
     [{}, Number(status().cluster.reachable)],

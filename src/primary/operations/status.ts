@@ -26,6 +26,8 @@ export interface NodeStatus {
   readonly slots: readonly SlotStatus[];
   /** Absent on a rotation node: it has none. */
   readonly certificate?: CertificateFacts;
+  /** Of the API’s servers. Absent on a rotation node, and in what an older node says. */
+  readonly apiCa?: CertificateFacts;
   readonly cluster: ClusterView;
   readonly maintenance: MaintenanceView;
   /** Absent in what an older node says. */
@@ -66,13 +68,15 @@ export interface StatusParts {
   readonly readiness: Readiness;
   readonly slots: readonly SlotView[];
   readonly certificate: CertificateFacts | undefined;
+  readonly apiCa: CertificateFacts | undefined;
   readonly cluster: ClusterView;
   readonly maintenance: MaintenanceView;
   readonly queueWait: QueueWait;
 }
 
 export function statusOf(parts: StatusParts): NodeStatus {
-  const { configuration, version, instance, readiness, slots, certificate, cluster, maintenance, queueWait } = parts;
+  const { configuration, version, instance, readiness, slots, certificate, apiCa, cluster, maintenance, queueWait } =
+    parts;
   return {
     node: configuration.node,
     keyStore: configuration.keyStore,
@@ -86,6 +90,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
     ...operatorsOf(configuration),
     slots: slots.map(slotStatus),
     ...(certificate === undefined ? {} : { certificate }),
+    ...(apiCa === undefined ? {} : { apiCa }),
     cluster,
     maintenance,
     queueWait,
