@@ -24,7 +24,7 @@ const slot = (name: string, tokenLabel: string, more: Record<string, unknown> = 
 const node = (...slots: unknown[]) => ({ tls: { secret: 'tls' }, slots });
 
 t.test('helm lint --strict passes with the defaults and with every example', async (t) => {
-  t.ok(examples.length >= 4);
+  t.ok(examples.length >= 5);
   for (const values of [undefined, ...examples]) {
     const given = values === undefined ? [] : ['--values', `${chart}/examples/${values}`];
     const { code, out } = await helm.run('lint', '--strict', chart, ...given);
@@ -295,6 +295,41 @@ t.test('rotation nodes are a release of their own, without a way to the API', as
   t.notMatch(text, /tls\.key|api-ca|8444/);
   t.match(await helm.refusal({ ...values, api: { enabled: true } }), /driver\.rotation and api\.enabled/);
 });
+
+t.test(
+  'the example of authorisation: drivers enforce, and both parts find the operators’ keys where they look',
+  async (t) => {
+    const manifests = renderings.get('authorisation.yaml') ?? [];
+    const files = [...configurations(manifests)].filter(([title]) => !title.includes('migrate'));
+    const drivers = files.map(([, content]) => content).filter(({ kind }) => kind === 'driver');
+    t.equal(drivers.length, 2);
+    for (const driver of drivers)
+      t.match(driver, { authorisation: { mode: 'enforce' }, allowedKinds: ['Transaction', /./, /./, /./, /./] });
+    for (const [title, content] of files) {
+      t.match(content, { operators: { threshold: 2, keys: { length: 3 } } }, title);
+      const [workload] = title.split(' ');
+      const pod = at(
+        manifests.find(({ kind, metadata }) => /^(StatefulSet|Deployment)$/.test(kind) && metadata.name === workload),
+        'spec',
+        'template',
+        'spec',
+      );
+      const mounts = at(pod, 'containers', 0, 'volumeMounts') as {
+        name: string;
+        mountPath: string;
+        readOnly?: boolean;
+      }[];
+      const mount = mounts.find(({ name }) => name === 'operators');
+      t.equal(mount?.readOnly, true);
+      for (const [, path = ''] of JSON.stringify(content).matchAll(/"publicKeyFile":"([^"]+)\/[^"/]+"/g))
+        t.equal(path, mount?.mountPath, title);
+      t.match(
+        (at(pod, 'volumes') as { name: string }[]).find(({ name }) => name === 'operators'),
+        { configMap: { name: 'hsm-operators' } },
+      );
+    }
+  },
+);
 
 t.test('helm test has a signature made', async (t) => {
   const pod = only(full, 'Pod', 'signing-hsm-signing-signature');

@@ -79,6 +79,7 @@ for (const one of ['off', 'enforce'] as const)
     const offer = caller.sign(restricted, message());
     const swapped = { ...offer, digests: [randomBytes(32).toString('hex')] };
     t.match(await ask(swapped), { code: 'AUTHORISATION_REFUSED', message: /digests are not those/ });
+    t.equal(worker.report().events.authorisations_refused, 1, 'an alarm; a kind that is not allowed is none');
     const { authorisation: _, ...bare } = caller.sign(restricted, message());
     t.match(await ask(bare), { code: 'AUTHORISATION_REFUSED', message: /carries no authorisation/ });
     await worker.stop();

@@ -48,6 +48,11 @@ test/chart-monitoring.test.ts holds that the page and every metric are there.
   labels: { severity: critical }
   annotations:
     summary: The audit log of a worker was cut or rewritten
+- alert: HsmAuthorisationsRefused
+  expr: sum by (namespace) (increase(hsm_driver_events_total{event="authorisations_refused"}[15m])) > 0
+  labels: { severity: critical }
+  annotations:
+    summary: The signing API asked for something that no approved credential authorised
 - alert: HsmJournalConflicts
   expr: sum by (namespace) (increase(hsm_driver_events_total{event=~"journal_conflicts|outcomes_conflicting"}[15m])) > 0
   labels: { severity: critical }

@@ -80,7 +80,11 @@ export function createAdmission({ keyStore, rules, state, count, log }: Admissio
         const kindsCount = kinds !== undefined || key.allowedKinds.length > 0;
         if (mode === 'off' && !kindsCount) return undefined;
         const content = signContent(request, key, kinds);
-        if (isRefusal(content)) return kindsCount ? content : judge(request, content);
+        if (isRefusal(content) && !kindsCount) return judge(request, content);
+        if (isRefusal(content)) {
+          if (content.refused !== 'KIND_NOT_ALLOWED') count('authorisations_refused');
+          return content;
+        }
         if (mode === 'off') return undefined;
         const doubt = refuseClock(policy);
         return judge(request, doubt ?? refuseSignAuthority(request, content, authorityRules(policy), wallets.known));

@@ -7,9 +7,9 @@ import { rightsVersion } from './api/5-rights-version.ts';
 import { auditAnchors } from './api/6-audit-anchors.ts';
 import { cheaperRequests } from './api/7-cheaper-requests.ts';
 import { secondOpinion } from './api/8-second-opinion.ts';
-import { repeatedFaults } from './api/11-repeated-faults.ts';
 import { orderedNodes } from './api/9-ordered-nodes.ts';
 import { requestTrimming } from './api/10-request-trimming.ts';
+import { repeatedFaults } from './api/11-repeated-faults.ts';
 
 /** The signing API's database. */
 export const apiSchema: Schema = {
