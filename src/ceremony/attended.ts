@@ -1,5 +1,6 @@
 import { CodedError } from '../shared/errors.ts';
-import { type Comparison, mustBeSame, type People } from './people.ts';
+import { inFours } from './digits.ts';
+import { mustBeSame, type People } from './people.ts';
 
 /** How people are spoken to: a terminal, or a test. */
 export interface Dialogue {
@@ -32,25 +33,29 @@ export async function twoPeople({ say, ask }: Dialogue): Promise<People> {
     },
     async compare(comparison) {
       mustBeSame(comparison);
-      await typed(comparison);
+      const { target, readOnTarget, readOnOrigin } = comparison;
+      say(`Transport key of ${target}, SHA-256 as read on ${target}: ${inFours(readOnTarget)}`);
+      const right = await typed(`what ${target} shows`, readOnOrigin, 'The origin has another one');
+      if (!right) refuse(`the transport key of ${target} on the origin is not the one ${second} read`);
+    },
+    async hear({ what, where, sha256 }) {
+      const right = await typed(`the SHA-256 of ${what}, as ${where} shows it`, sha256, 'Here it is another one');
+      if (!right) refuse(`${what} is not here what ${second} heard from ${where}`);
     },
   };
 
-  async function typed({ target, readOnTarget, readOnOrigin }: Comparison): Promise<void> {
-    say(`Transport key of ${target}, SHA-256 as read on ${target}: ${inFours(readOnTarget)}`);
-    const question = `${second}, type the first ${typedDigits} digits of what ${target} shows (blanks do not matter): `;
+  /** @returns whether what the second person typed is what this machine has. */
+  async function typed(what: string, expected: string, otherwise: string): Promise<boolean> {
+    const question = `${second}, type the first ${typedDigits} digits of ${what} (blanks do not matter): `;
     for (let left = attempts; left > 0; left -= 1) {
       const answer = (await ask(question)).replaceAll(/\s/g, '').toLowerCase();
-      if (answer.length >= typedDigits && readOnOrigin.startsWith(answer)) return;
-      say(`The origin has another one${answer.length < typedDigits ? ', or too little was typed' : ''}.`);
+      if (answer.length >= typedDigits && expected.startsWith(answer)) return true;
+      say(`${otherwise}${answer.length < typedDigits ? ', or too little was typed' : ''}.`);
     }
-    throw new CodedError(
-      'CEREMONY_REFUSED',
-      `the transport key of ${target} on the origin is not the one ${second} read`,
-    );
+    return false;
   }
 }
 
-function inFours(digest: string): string {
-  return digest.match(/.{4}/g)?.join(' ') ?? digest;
+function refuse(why: string): never {
+  throw new CodedError('CEREMONY_REFUSED', why);
 }

@@ -23,10 +23,8 @@ export async function createKeyStore(configuration: CeremonyConfiguration, peopl
   return await holdSitting([backup, ...tokens], configuration, async (participants) => {
     const origin = at(participants, 0);
     for (const participant of participants) people.say(tokenRecord(participant));
-    const targetNames = tokens.map(({ name }) => name).join(', ');
-    await people.agree(
-      `Make new keys for key store ${keyStore} on backup token ${backup.name}, and put them on ${targetNames}?`,
-    );
+    const also = tokens.length === 0 ? '' : `, and put them on ${tokens.map(({ name }) => name).join(', ')}`;
+    await people.agree(`Make new keys for key store ${keyStore} on backup token ${backup.name}${also}?`);
     const names = createKeyNames(keyStore);
     const filled = await deliverKeys(
       {
@@ -42,7 +40,7 @@ export async function createKeyStore(configuration: CeremonyConfiguration, peopl
     );
     const deliveries = filled.map((one) => deliveryRecord(one, people));
     for (const line of deliveries) people.say(line);
-    people.say(`both keys are on ${participants.length} tokens`);
+    people.say(`both keys are on ${participants.map(({ token }) => token.name).join(', ')}`);
     const record = [...participants.map(tokenRecord), ...deliveries];
     const file = await newProtocol(
       { keyStore, keysFrom: 'backup token', names, filled, step: 'create', record },

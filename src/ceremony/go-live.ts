@@ -19,13 +19,19 @@ export async function goLive(
   const obstacles = [...missing(content), ...(rehearsal ? [] : unattended(content, people))];
   if (obstacles.length > 0) throw new CodedError('CEREMONY_REFUSED', `not live: ${obstacles.join('; ')}`);
   const lax = content.tokens.filter(({ tierB }) => tierB !== undefined).map(({ slot }) => slot);
+  const lost = neverMerged(content);
+  const doubts = [
+    ...(lax.length > 0 ? [`${lax.join(', ')} are of tier B`] : []),
+    ...lost.map((one) => `the keys were also handed to ${one}, of which no receipt was entered`),
+  ];
   await people.agree(
-    `Let nodes work with ${content.masterKey.id} of key store ${content.keyStore}${lax.length > 0 ? `, though ${lax.join(', ')} are of tier B` : ''}?`,
+    `Let nodes work with ${content.masterKey.id} of key store ${content.keyStore}${doubts.length > 0 ? `, though ${doubts.join(' and ')}` : ''}?`,
   );
 
   const record = [
     `every token passed its check: ${content.tokens.map(({ slot, serial }) => `${slot} (${serial})`).join(', ')}`,
     ...lax.map((slot) => `${slot} is of tier B: whoever has its PIN and a wrapped key can extract that key`),
+    ...lost.map((one) => `the keys were handed to ${one}, of which no receipt was entered: find out what became of it`),
     ...(rehearsal ? ['a rehearsal: these keys must protect nothing of value'] : []),
   ];
   for (const line of record) people.say(line);
@@ -33,6 +39,14 @@ export async function goLive(
   const next: CeremonyFile = { ...content, live: { at: step.at, rehearsal }, steps: [...content.steps, step] };
   people.say(`protocol file ${ceremonyFile}, SHA-256 ${replaceProtocolFile(ceremonyFile, protocol, next)}`);
   return next;
+}
+
+/** Tokens that keys were wrapped for by `deliver`, and that never came back. */
+function neverMerged({ tokens, steps }: CeremonyFile): string[] {
+  const open = steps.flatMap(({ delivered }) =>
+    delivered === undefined || tokens.some(({ serial }) => serial === delivered.serial) ? [] : [delivered],
+  );
+  return [...new Set(open.map(({ slot, serial }) => `${slot} (${serial})`))];
 }
 
 /** What no rehearsal excuses. */

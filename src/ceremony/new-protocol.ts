@@ -54,7 +54,9 @@ export async function newProtocol(
     participant.child.ask('use', { names, wrapMethod }),
   );
   const signing = filled.filter(({ purpose }) => purpose === 'signing').map(({ participant }) => participant);
-  const reference = await makeReference(at(signing, 0), await commonCurves(signing, note));
+  // Where every signing token is on another machine, the backup token makes them: those tokens must open all of them.
+  const makers = signing.length > 0 ? signing : filled.map(({ participant }) => participant);
+  const reference = await makeReference(at(makers, 0), await commonCurves(makers, note));
   note(`integrity key ${reference.integrityKeyId}`);
   note(`attestation key: ${reference.attestation.publicKey}`);
   for (const { curve, publicKey } of reference.canaries) note(`canary ${curve}: ${publicKey}`);
@@ -112,7 +114,7 @@ export async function commonCurves(
   }
   if (common.includes('P-256')) return common;
   const failures = probed.flatMap((one) => one.failures).join('; ');
-  throw new CodedError('CEREMONY_REFUSED', `attestation needs P-256 on every signing token (${failures})`);
+  throw new CodedError('CEREMONY_REFUSED', `attestation needs P-256 on every token that makes keys (${failures})`);
 }
 
 async function makeReference({ child }: Participant, common: readonly Curve[]): Promise<Reference> {

@@ -15,6 +15,20 @@ export interface People {
    * for. @throws CEREMONY_REFUSED when they differ.
    */
   compare(comparison: Comparison): Promise<void>;
+  /**
+   * The second person hears a SHA-256 from people at another machine and types it here, where it was not shown.
+   * @throws CEREMONY_REFUSED when it is another one.
+   */
+  hear(heard: Heard): Promise<void>;
+}
+
+/** What must be the same on two machines. */
+export interface Heard {
+  readonly what: string;
+  /** From where it is to be heard. */
+  readonly where: string;
+  /** As this machine has it, hex. */
+  readonly sha256: string;
 }
 
 export interface Comparison {
@@ -39,5 +53,6 @@ export function nobody(say: (line: string) => void): People {
     say,
     agree: async (question) => say(`${question} (not asked: --yes)`),
     compare: async (comparison) => mustBeSame(comparison),
+    hear: async ({ what, sha256 }) => say(`${what}, SHA-256 ${sha256} (compared by nobody: --yes)`),
   };
 }

@@ -7,6 +7,7 @@ import type { People } from './people.ts';
 /** The protocol file as it is read, and what names this very content. */
 export interface Protocol {
   readonly content: CeremonyFile;
+  readonly text: string;
   /** SHA-256 of the file, hex: what `sha256sum` prints. */
   readonly sha256: string;
 }
@@ -14,7 +15,7 @@ export interface Protocol {
 /** @throws CEREMONY_REFUSED when there is none, CONFIG_INVALID when it is not valid. */
 export function readProtocol(file: string): Protocol {
   const text = readText(file);
-  return { content: parseCeremonyFile(text, file), sha256: sha256Of(text) };
+  return { content: parseCeremonyFile(text, file), text, sha256: sha256Of(text) };
 }
 
 /** The entry that a step leaves in the protocol. */

@@ -11,7 +11,7 @@ export function tokenRecord({ token, info }: Participant): string {
 }
 
 export function deliveryRecord(
-  { participant, purpose, transportKeySha256, wrapMethod }: Delivered,
+  { participant, purpose, transportKeySha256, wrapMethod }: Omit<Delivered, 'notTaken'>,
   { attended }: People,
 ): string {
   const who = attended ? 'compared by the second person' : 'compared by the program only';

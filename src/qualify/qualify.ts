@@ -39,7 +39,12 @@ export async function qualify({ configuration, slot, say }: QualifyOptions): Pro
   const slots = all.filter(({ name }) => slot === undefined || name === slot);
   if (slots.length === 0) {
     const names = all.map(({ name }) => name).join(', ');
-    throw new CodedError('CONFIG_INVALID', `there is no slot ${slot}; the configuration has ${names}`);
+    throw new CodedError(
+      'CONFIG_INVALID',
+      slot === undefined
+        ? 'the configuration has no signing tokens'
+        : `there is no slot ${slot}; the configuration has ${names}`,
+    );
   }
   const { ceremonyFile, stateDirectory, database } = configuration;
   const node = configuration.kind === 'driver' ? configuration.node : 'qualify';

@@ -49,7 +49,7 @@ const tokenFacts = {
   wrapMechanism: z.int().min(1).optional(),
 };
 
-const ceremonyToken = z.strictObject({
+export const ceremonyToken = z.strictObject({
   /**
    * `backup`: the one token with copies that can be wrapped for another token; it never signs. `rotation`: the token that
    * re-wraps stored keys from the master key before this one; it signs for nobody.
@@ -81,6 +81,8 @@ const ceremonyStep = z.strictObject({
     'next-master-key',
     'next-integrity-key',
     'add-token',
+    'deliver',
+    'merge',
     'check',
     'go-live',
     'destroy',
@@ -93,6 +95,8 @@ const ceremonyStep = z.strictObject({
   people: z.array(z.string()),
   /** SHA-256 of this file before the step: whoever kept it sees that nothing was changed in between. */
   fileBefore: sha256.optional(),
+  /** For `deliver`: to whom keys were handed in a file. What came of it is told by a later step of that token. */
+  delivered: z.strictObject({ slot: z.string(), serial: z.string(), transportKeySha256: sha256 }).optional(),
   /** What was done and seen. */
   record: z.array(z.string()),
 });

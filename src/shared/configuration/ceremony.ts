@@ -29,7 +29,7 @@ export const ceremonyConfiguration = z.strictObject({
   backup: ceremonyToken
     .optional()
     .describe(
-      'The offline backup token. It makes the keys and keeps the only copies that can be brought to another token: without it no HSM can ever be added. Needed by `create` and `add-token`; afterwards it goes into a safe',
+      'The offline backup token. It makes the keys and keeps the only copies that can be brought to another token: without it no HSM can ever be added. Needed by `create`, `add-token` and `deliver`; afterwards it goes into a safe',
     ),
   rotation: ceremonyToken
     .optional()
@@ -47,9 +47,8 @@ export const ceremonyConfiguration = z.strictObject({
     ),
   tokens: z
     .array(ceremonyToken)
-    .min(1)
     .refine((tokens) => new Set(tokens.map((one) => one.name)).size === tokens.length, 'token names must differ')
-    .describe('The signing tokens'),
+    .describe('The signing tokens within reach of this machine; `[]` where all of them are on other machines'),
   stateDirectory: path
     .default('state')
     .describe(

@@ -21,7 +21,7 @@ const kind = <Name extends string>(name: Name, subjectIs: string) =>
 
 /** What an order may be about, and what its subject names there. */
 export const orderAbout = z.discriminatedUnion('kind', [
-  kind('ceremony', 'the step of the ceremony, e.g. create'),
+  kind('ceremony', 'the step of the ceremony, e.g. create, or deliver hsm-3'),
   kind('rotation', 'the step of the rotation, and the master keys'),
   kind('restore', 'the backup'),
   kind('retire', 'the serial number of the HSM'),
