@@ -20,13 +20,19 @@ export interface LocalProcess {
 /** The first words of every command of `hsm-driver`: from the sources, or a binary, or one inside an image. */
 export type Program = readonly string[];
 
-export const fromSources: Program = [process.execPath, '--disable-sigusr1', join(repository, 'src/cli/main.ts')];
+export const fromSources: Program = sourcesOf(repository);
+/** What `npm run build` made, as it is deployed. */
+export const fromBuild: Program = [process.execPath, '--disable-sigusr1', join(repository, 'dist/cli/main.js')];
+
+function sourcesOf(tree: string): Program {
+  return [process.execPath, '--disable-sigusr1', join(tree, 'src/cli/main.ts')];
+}
 
 /** For tests: where a process runs other than here and now. */
 export interface Surroundings {
-  /** Another version of this repository. */
+  /** Another version of this repository, whatever `program` says. */
   readonly sources?: string;
-  /** A binary, or a program inside an image, instead of the sources. */
+  /** A build, a binary, or a program inside an image, instead of the sources. */
   readonly program?: Program | undefined;
   /** What stands before the command: another network, another clock. */
   readonly via?: readonly string[];
@@ -40,15 +46,15 @@ export function startDriverProcess(
   name: string,
   args: readonly string[],
   logFile: string,
-  { sources = repository, via = [], program: packaged }: Surroundings = {},
+  { sources, via = [], program: packaged = fromSources }: Surroundings = {},
 ): LocalProcess {
   mkdirSync(dirname(logFile), { recursive: true });
   const log = createWriteStream(logFile, { flags: 'a' });
-  const hsmDriver = packaged ?? [process.execPath, '--disable-sigusr1', join(sources, 'src/cli/main.ts')];
+  const hsmDriver = sources === undefined ? packaged : sourcesOf(sources);
   const command = [...via, ...hsmDriver, ...args];
   const [program = '', ...rest] = onItsOwn(command);
   const child = spawn(program, rest, {
-    cwd: sources,
+    cwd: sources ?? repository,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env.PATH, HOME: process.env.HOME },

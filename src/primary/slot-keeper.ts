@@ -221,7 +221,7 @@ export function createSlotKeeper(first: SlotConfiguration, options: KeeperOption
   }
 
   function tellRecovery(): void {
-    entry.note({ crashLoop: false });
+    entry.note({ crashLoop: false, steady: true });
     if (endsInRow > 1) log.info({ ends: endsInRow }, 'slot works again');
     endsInRow = 0;
   }

@@ -52,6 +52,8 @@ export interface SlotRecord {
   readonly everReady: boolean;
   /** Its workers end again and again: held back with the longest delay. */
   readonly crashLoop: boolean;
+  /** Its worker has been ready for a while: what was before is history, and were it to end, the next one starts at once. */
+  readonly steady: boolean;
   /** Of the worker that lives. */
   readonly worker?: { readonly pid: number | undefined; readonly instance?: string; readonly startedAt: Date };
   /** Its last one. */
@@ -87,6 +89,7 @@ export function createSlotEntry(onChange: (state: SlotState, before: SlotState) 
     restarts: {},
     everReady: false,
     crashLoop: false,
+    steady: false,
   };
   return {
     get now() {
@@ -104,7 +107,7 @@ export function createSlotEntry(onChange: (state: SlotState, before: SlotState) 
     },
     forgetWorker() {
       const { worker: _, report: __, ...rest } = now;
-      now = rest;
+      now = { ...rest, steady: false };
     },
     countRestart(reason) {
       now = { ...now, restarts: { ...now.restarts, [reason]: (now.restarts[reason] ?? 0) + 1 } };

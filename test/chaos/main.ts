@@ -27,7 +27,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
 
 say(`seed ${seed}`);
 try {
-  const system = await openFaultSystem(user, { callDeadlineMs: 1_000 });
+  const system = await openFaultSystem(user, { slot: { callDeadlineMs: 1_000 } });
   const began = performance.now();
   const result = await runChaos(user, system, {
     seed,

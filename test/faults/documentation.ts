@@ -8,7 +8,7 @@ export function documentation(results: readonly FaultResult[], before: string): 
   const repeats = repeatsSection(before);
   return `# What happens when something fails
 
-Printed by \`npm run test:faults -- --write\`; do not edit. Two nodes with an HSM each sign for four applications without a
+Printed by \`npm run test:faults -- --write\`; do not edit. Two nodes with an HSM each, run from the build, sign for four applications without a
 pause, a fault is put on node 1 (where the row does not say otherwise), lasts for some seconds, and ends.
 **No request is lost or fails**, but for the two rows below; no id gets two signatures, every signature verifies with
 @noble/curves, and node 2 carries on. Where the API itself or its database goes away, a call may be refused or cut off, and
@@ -17,6 +17,7 @@ applications try once more with the same \`externalId\`.
 - *slowest request*: from a client’s first call to its answer, the worst of the row, the fault included.
 - *recovered after*: from the end of the fault until node 1’s slot was ready again by itself; where it had latched, from
   the operator’s repair.
+- *next worker polls after*: from the moment in which the worker was killed until the one in its place asks for work.
 - *signed*: the two rows in which requests fail. A blob that no HSM opens: requests for that key fail as KEY_UNUSABLE,
   once a second HSM has said the same; no other key suffers. Both HSMs gone: requests expire or are refused with 503;
   nothing of them is stored or signed later.
@@ -40,10 +41,11 @@ const title = '## Twenty times in a row';
 const closing = '\nHow to see it by hand';
 const emptySection = `${title}
 
-\`npm run test:faults -- --repeat 20 --only TEXT --write\`: of each time the slowest request.
+\`npm run test:faults -- --repeat 20 --only TEXT --write\`: of each time the slowest request, and how
+long the worker that follows a killed one took to poll. A time begins when both slots have worked steadily for five seconds, so
+that no fault is measured with the back-off of the one before.
 
 ${repeatsHead}
-| --- | --- | --- | --- | --- |
 `;
 
 /** The section about repeats of a page; nothing where it has none. */
@@ -55,10 +57,8 @@ function repeatsSection(page: string): string {
 /** The page with these rows in place of older ones of the same faults. Pure. */
 export function withRepeats(page: string, list: readonly Repeated[]): string {
   const before = repeatsSection(page);
-  const kept = (before === '' ? emptySection : before)
-    .trimEnd()
-    .split('\n')
-    .filter((line) => !list.some(({ name }) => line.startsWith(`| ${name} |`)));
-  const after = `${[...kept, ...list.map(repeatsRow)].join('\n')}\n`;
+  const rows = before.split('\n').filter((line) => line.startsWith('| ') && !repeatsHead.includes(line));
+  const kept = rows.filter((line) => !list.some(({ name }) => line.startsWith(`| ${name} |`)));
+  const after = `${[emptySection.trimEnd(), ...kept, ...list.map(repeatsRow)].join('\n')}\n`;
   return before === '' ? page.replace(closing, () => `\n${after}${closing}`) : page.replace(before, () => after);
 }

@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { parse, stringify } from 'yaml';
 import { openAuthority } from '../../scripts/local/certificates.ts';
-import type { ApiFile, NodeFile } from '../../scripts/local/installation.ts';
-import type { LocalProcess, Surroundings } from '../../scripts/local/processes.ts';
+import type { Adjustments, ApiFile, NodeFile } from '../../scripts/local/installation.ts';
+import type { LocalProcess, Program, Surroundings } from '../../scripts/local/processes.ts';
 import type { NodeStatus } from '../../src/primary/operations/status.ts';
 import { connectionOptions } from '../../src/shared/database/pool.ts';
 import { buildFaultModule, type FaultControl, openFaultControl } from '../support/fault-module/fault-module.ts';
@@ -14,6 +14,7 @@ import type { LoadKey } from '../support/signing-application.ts';
 import { temporaryDirectory } from '../support/soft-token.ts';
 import { openSystem, type SystemUser, type TestSystem } from '../support/system.ts';
 import { openTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+import { until } from '../support/until.ts';
 
 /**
  * The whole system with every wire and both HSMs in our hands: a fault module in front of each token, a proxy on each
@@ -21,6 +22,8 @@ import { openTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
  */
 export interface FaultSystem {
   readonly system: TestSystem;
+  /** What its processes run; undefined: the sources. */
+  readonly program: Program | undefined;
   /** Of both HSMs; rules for one of them have its `tag`: node-1 or node-2. */
   readonly control: FaultControl;
   readonly keys: readonly LoadKey[];
@@ -46,6 +49,8 @@ export interface FaultSystem {
   driverPorts: readonly number[];
   /** What the operations server of a node says; undefined: it does not answer. */
   status(n: number): Promise<NodeStatus | undefined>;
+  /** From this moment (milliseconds since 1970) until a worker of the node that had not called before asks for work. */
+  firstPollAfter(n: number, atMs: number): Promise<number>;
   /** Signatures that a node has reported since it started. */
   signed(n: number): Promise<number>;
   /** The wrapped key as the driver database has it, hex. */
@@ -71,10 +76,17 @@ const operationsPort = 9_464;
 
 export const nodeTag = (n: number): string => `node-${n}`;
 
+export interface FaultSystemChoices {
+  /** Other settings for each slot. */
+  readonly slot?: Partial<NodeFile['slots'][number]>;
+  readonly hosts?: NetworkHosts;
+  /** Default: from the sources. */
+  readonly program?: Program;
+}
+
 export async function openFaultSystem(
   t: SystemUser,
-  slot: Partial<NodeFile['slots'][number]> = {},
-  hosts?: NetworkHosts,
+  { slot = {}, hosts, program }: FaultSystemChoices = {},
 ): Promise<FaultSystem> {
   const module = await buildFaultModule();
   const control = openFaultControl(temporaryDirectory(t));
@@ -84,7 +96,7 @@ export async function openFaultSystem(
   let turn = 0;
   const nextDriverPort = (): number => driverPorts[turn++ % driverPorts.length] as number;
 
-  const system = await openSystem(t, {
+  const adjust: Adjustments = {
     async api(file) {
       driverPorts = [file.driver.port];
       const wire = await openTcpProxy(t, file.database.port as number);
@@ -107,7 +119,9 @@ export async function openFaultSystem(
         })),
       };
     },
-  });
+  };
+  const system = await openSystem(t, adjust, program === undefined ? {} : { program });
+
   async function throughWires({ api, database }: NodeFile, n: number): Promise<Partial<NodeFile>> {
     const wire = await openTcpProxy(t, nextDriverPort);
     apiWires[n] = wire;
@@ -191,6 +205,7 @@ export async function openFaultSystem(
 
   return {
     system,
+    program,
     control,
     keys,
     wires: { api: apiWires, driverDatabase, apiDatabase },
@@ -225,6 +240,20 @@ export async function openFaultSystem(
     async status(n) {
       const text = await page(n, '/status');
       return text === undefined ? undefined : (JSON.parse(text) as NodeStatus);
+    },
+    async firstPollAfter(n, atMs) {
+      let polledMs = Number.NaN;
+      await until(`a new worker of node ${n} polls`, async () => {
+        const [row] = await query<{ at_ms: number | null }>(
+          'api',
+          `select extract(epoch from min(started_at))::float8 * 1000 as at_ms from driver_instance
+           where node = $1 and started_at > to_timestamp($2::float8 / 1000)`,
+          [nodeTag(n), atMs],
+        );
+        polledMs = row?.at_ms ?? Number.NaN;
+        return Number.isFinite(polledMs);
+      });
+      return polledMs - atMs;
     },
     async signed(n) {
       const lines = ((await page(n, '/metrics')) ?? '').split('\n');

@@ -38,6 +38,8 @@ export interface Fault {
   readonly hitsBoth?: true;
   /** More that must be so, once all is over; one sentence for each thing that is not. */
   check?(system: FaultSystem, seen: Seen): Promise<readonly string[]> | readonly string[];
+  /** Where the fault is the end of a worker: from that until the next one polls, in milliseconds. */
+  replacedMs?(system: FaultSystem): Promise<number>;
   /** Where applications call instead of the API’s own address. */
   baseUrl?(system: FaultSystem): string;
 }

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { repository } from '../../scripts/local/places.ts';
+import { fromBuild } from '../../scripts/local/processes.ts';
 import { createReleasers } from '../../src/shared/releasers.ts';
 import { openNetworkHosts } from '../support/network-hosts.ts';
 import type { SystemUser } from '../support/system.ts';
@@ -38,12 +39,12 @@ const groups: readonly {
   readonly rows: readonly Fault[];
   open(user: SystemUser): Promise<FaultSystem | string>;
 }[] = [
-  { rows: faults.filter(isChosen), open: (user) => openFaultSystem(user) },
+  { rows: faults.filter(isChosen), open: (user) => openFaultSystem(user, { program: fromBuild }) },
   {
     rows: hostFaults.filter(isChosen),
     async open(user) {
       const hosts = await openNetworkHosts(user, 2);
-      return typeof hosts === 'string' ? hosts : await openFaultSystem(user, {}, hosts);
+      return typeof hosts === 'string' ? hosts : await openFaultSystem(user, { hosts, program: fromBuild });
     },
   },
 ];
@@ -111,10 +112,11 @@ function skip(name: string, why: string): void {
   say(`skip   ${name}: ${why}`);
 }
 
-function tell({ name, problems, slowestMs, during }: FaultResult): string {
+function tell({ name, problems, slowestMs, replacedMs, during }: FaultResult): string {
   const shown = problems.slice(0, 5).map((one) => `    ${one}`);
   const more = problems.length > shown.length ? [`    and ${problems.length - shown.length} more`] : [];
-  const head = `${problems.length === 0 ? 'ok    ' : 'FAILED'} ${name}: ${(slowestMs / 1_000).toFixed(1)} s, ${during.join(' → ')}`;
+  const replaced = replacedMs === undefined ? '' : `next worker polls after ${Math.round(replacedMs)} ms, `;
+  const head = `${problems.length === 0 ? 'ok    ' : 'FAILED'} ${name}: ${(slowestMs / 1_000).toFixed(1)} s, ${replaced}${during.join(' → ')}`;
   return [head, ...shown, ...more].join('\n');
 }
 

@@ -48,7 +48,7 @@ export async function openMoreApis(
       api.name,
       ['api', '--config', api.configFile],
       join(places.logs, `${api.name}.log`),
-      where,
+      { program: system.program, ...where },
     );
     await started.line('signing API started');
     return Object.assign(api, { process: started });

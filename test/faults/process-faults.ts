@@ -16,10 +16,18 @@ function pidOf(system: FaultSystem, n: number): number {
   return node.pid;
 }
 
+let killedAtMs = Number.NaN;
+
 export const workerKilled: Fault = {
   name: 'worker SIGKILL',
-  inject: async (system) => process.kill(await workerOf(system, 1), 'SIGKILL'),
+  async inject(system) {
+    const worker = await workerOf(system, 1);
+    killedAtMs = Date.now();
+    process.kill(worker, 'SIGKILL');
+  },
   expect: { during: ['recovering', 'starting', 'probing'] },
+  // The databases, whose clock tells of the first call, run on this machine.
+  replacedMs: (system) => system.firstPollAfter(1, killedAtMs),
 };
 
 export const primaryKilled: Fault = {

@@ -17,6 +17,8 @@ export interface FaultResult {
   readonly slowestMs: number;
   /** From the end of the fault until node 1 was ready; latched slots: from the repair. */
   readonly recoveredMs: number;
+  /** From the end of node 1’s worker until the next one polled; for rows that are about that. */
+  readonly replacedMs?: number;
   /** What was seen of node 1, in order. */
   readonly during: readonly string[];
   readonly after: string;
@@ -36,10 +38,13 @@ const lookMs = 60;
  * deadline on top. Only where no retry is needed: a caller who comes again decides when.
  */
 const servedWithinMs = 3_000;
+/** The bound of design for a worker that is replaced, from its end until the next one polls. */
+const replacedWithinMs = 1_500;
 
 /**
  * Runs one row: load, fault, what was seen, recovery, and what the history says. Never throws.
- * @param timed also hold the row to its time; not where other tests share the processors.
+ * @param timed also hold the row to its times; not where other tests share the processors. It begins when the slots work
+ *   steadily, so that what the rows before it did to a slot costs this one nothing.
  */
 export async function runFault(system: FaultSystem, fault: Fault, { timed = false } = {}): Promise<FaultResult> {
   const problems: string[] = [];
@@ -48,6 +53,7 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
   const retries = retryOnce ? { retryOnceAfter: () => system.back() } : {};
   const effortBefore = measureEffort(system);
   let recoveredMs = Number.NaN;
+  let replacedMs: number | undefined;
   let load: Load | undefined;
   let watching = true;
   let seeing: Promise<void> = Promise.resolve();
@@ -67,8 +73,10 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
     }
   };
   const isReady = async (n: number) => sightOf(await system.status(n)) === 'ready';
+  const isSteady = async (n: number) => (await system.status(n))?.slots.every(({ steady }) => steady) === true;
 
   try {
+    if (timed) await until('both slots work steadily', async () => (await isSteady(1)) && (await isSteady(2)), 60_000);
     await fault.prepare?.(system);
     await until('both nodes are ready', async () => (await isReady(1)) && (await isReady(2)), 60_000);
     const { system: parts, keys } = system;
@@ -101,6 +109,7 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
     }
     await until('node 1 is ready again', () => isReady(1), 60_000);
     recoveredMs = performance.now() - healedMs;
+    replacedMs = await fault.replacedMs?.(system);
     await until('node 2 is ready', () => isReady(2), 60_000);
     await answeredMore(load, 'after the fault');
     // A worker reports once a second: what was lost and is back may only show now.
@@ -123,6 +132,8 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
   const limitMs = servedWithinMs + (fault.expect.deadlineMs ?? 0);
   if (timed && !retryOnce && mayAnswer === undefined && judged.slowestMs > limitMs)
     problems.push(`the slowest request took ${Math.round(judged.slowestMs)} ms, more than ${limitMs}`);
+  if (timed && replacedMs !== undefined && !(replacedMs <= replacedWithinMs))
+    problems.push(`the next worker polled after ${Math.round(replacedMs)} ms, more than ${replacedWithinMs}`);
   if (load !== undefined) problems.push(...((await fault.check?.(system, { load, history })) ?? []));
   await load?.close();
   const after = sightOf(await system.status(1));
@@ -134,6 +145,7 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
     retried: judged.retried,
     slowestMs: judged.slowestMs,
     recoveredMs,
+    ...(replacedMs === undefined ? {} : { replacedMs }),
     during,
     after,
     problems,

@@ -1,7 +1,15 @@
 import type { FaultResult } from './run-fault.ts';
 
 /** The table of `npm run test:faults`, for a terminal and for docs/failover.md. Pure. */
-const heads = ['fault', 'slowest request s', 'recovered after s', 'state during', 'state after', 'verdict'];
+const heads = [
+  'fault',
+  'slowest request s',
+  'recovered after s',
+  'next worker polls after s',
+  'state during',
+  'state after',
+  'verdict',
+];
 
 export function tableText(results: readonly FaultResult[]): string {
   const rows = [heads, ...results.map(row)];
@@ -25,6 +33,7 @@ function row({
   name,
   slowestMs,
   recoveredMs,
+  replacedMs = Number.NaN,
   during,
   after,
   problems,
@@ -36,7 +45,15 @@ function row({
     problems.length > 0
       ? 'FAILED'
       : `${requests === signed ? `all ${signed}` : `${signed} of ${requests}`} signed${requests === signed ? '' : ', the others refused or failed'}${retried > 0 ? `, ${retried} at the second try` : ''}`;
-  return [name, seconds(slowestMs), seconds(recoveredMs), shortened(during).join(', '), after, verdict];
+  return [
+    name,
+    seconds(slowestMs),
+    seconds(recoveredMs),
+    seconds(replacedMs),
+    shortened(during).join(', '),
+    after,
+    verdict,
+  ];
 }
 
 function seconds(ms: number): string {

@@ -36,7 +36,7 @@ export interface NodeStatus {
 
 export type PinState = 'accepted' | 'refused' | 'unknown';
 
-export interface SlotStatus extends Pick<SlotRecord, 'state' | 'why' | 'crashLoop' | 'restarts'> {
+export interface SlotStatus extends Pick<SlotRecord, 'state' | 'why' | 'crashLoop' | 'steady' | 'restarts'> {
   readonly name: string;
   readonly since: string;
   readonly tokenLabel: string;
@@ -104,13 +104,14 @@ export function pinState({ state, latchedBy, facts }: SlotRecord): PinState {
 }
 
 function slotStatus({ configuration, record }: SlotView): SlotStatus {
-  const { state, since, why, crashLoop, restarts, lastFault, worker, report, facts } = record;
+  const { state, since, why, crashLoop, steady, restarts, lastFault, worker, report, facts } = record;
   return {
     name: configuration.name,
     state,
     since: since.toISOString(),
     why,
     crashLoop,
+    steady,
     restarts,
     tokenLabel: configuration.tokenLabel,
     pin: pinState(record),
