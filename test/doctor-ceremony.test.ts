@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ceremonyFindings, tokenFinding } from '../src/doctor/ceremony.ts';
+import { ceremonyFindings, furtherFindings, furtherTokenFindings, tokenFinding } from '../src/doctor/ceremony.ts';
 import type { CeremonyFile } from '../src/shared/ceremony-file.ts';
 import { createKeyStore } from './support/soft-token.ts';
 
@@ -43,3 +43,25 @@ t.test('a token that cannot stop an attack is named with the attack; a stranger 
   });
   t.match(tokenFinding(ceremony, '0000'), { level: 'problem', found: /serial 0000/ });
 });
+
+t.test(
+  'further protocol files are named with their keys, and a token that one of them does not name is warned of',
+  async (t) => {
+    const { live: _, ...unfinished } = ceremony;
+    t.match(furtherFindings([{ ...ceremony, live: { at: ceremony.createdAt, rehearsal: false } }, unfinished]), [
+      {
+        level: 'good',
+        found: `rows under master key ${ceremony.masterKey.id} and integrity key ${ceremony.integrityKey.id}`,
+      },
+      { level: 'good' },
+      {},
+      { level: 'problem', found: /has not gone live/ },
+    ]);
+    t.same(furtherTokenFindings([ceremony], signing.serial), []);
+    const others = ceremony.tokens.filter((one) => one !== signing);
+    const lacks = `the protocol file of ${ceremony.masterKey.id} does not name this token`;
+    t.match(furtherTokenFindings([{ ...ceremony, tokens: others }], signing.serial), [
+      { level: 'warning', found: lacks },
+    ]);
+  },
+);

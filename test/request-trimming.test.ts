@@ -1,5 +1,5 @@
 import t from 'tap';
-import { trimAll } from '../src/api/queue/trim-requests.ts';
+import { trimRequests } from '../src/api/queue/trim-requests.ts';
 import { createPool } from '../src/shared/database/pool.ts';
 import { createLog } from '../src/shared/log.ts';
 import { openTestDatabases } from './support/database.ts';
@@ -37,8 +37,8 @@ const goOn = new AbortController().signal;
 t.test('requests leave the table by the function only, and none that is younger than thirty days', async (t) => {
   await add(1, 'Sign', 'signed', 20);
   await t.rejects(pool.query('delete from request'), { code: '42501' });
-  await t.rejects(trimAll(pool, 29, goOn), { code: '23514' });
-  t.equal(await trimAll(pool, 30, goOn), 0);
+  await t.rejects(trimRequests(pool, 29, goOn), { code: '23514' });
+  t.equal(await trimRequests(pool, 30, goOn), 0);
   t.strictSame(await counts(), { 'Sign signed': 1 });
 });
 
@@ -49,7 +49,7 @@ t.test('final signature requests go, batch by batch; open ones and those that ma
   await add(4, 'GenerateKey', 'made', 400);
   await add(5, 'GenerateKey', 'cancelled', 400);
   await add(6, 'Sign', 'signed', 364);
-  t.equal(await trimAll(pool, 365, goOn), 2_510);
+  t.equal(await trimRequests(pool, 365, goOn), 2_510);
   t.strictSame(await counts(), {
     'GenerateKey cancelled': 5,
     'GenerateKey made': 4,
@@ -63,8 +63,8 @@ t.test('while one process trims, another one finds nothing to do', async (t) => 
   const first = await pool.connect();
   await first.query('begin');
   await first.query("select pg_advisory_xact_lock(hashtextextended('hsm-driver trim requests', 0))").catch(() => {});
-  t.equal(await trimAll(pool, 365, goOn), 0);
+  t.equal(await trimRequests(pool, 365, goOn), 0);
   await first.query('rollback');
   first.release();
-  t.equal(await trimAll(pool, 365, goOn), 5);
+  t.equal(await trimRequests(pool, 365, goOn), 5);
 });

@@ -15,9 +15,11 @@ import { readOperators } from '../shared/orders/operators.ts';
 import { createReleasers } from '../shared/releasers.ts';
 import { createApplicationServer } from './application/server.ts';
 import { createAuditAnchors } from './audit/audit-anchors.ts';
+import { thinAnchors } from './audit/thin-anchors.ts';
 import { startDriverList } from './driver/driver-list.ts';
 import { createKnownKeys } from './driver/known-keys.ts';
 import { createDriverServer } from './driver/server.ts';
+import { startHourly } from './hourly.ts';
 import { createKeys } from './keys.ts';
 import { createFinishedRequests } from './operations/finished-requests.ts';
 import { startApiOperations } from './operations/operations.ts';
@@ -104,6 +106,8 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
     });
     releasers.add('driver list', () => driverList.stop());
     const anchors = createAuditAnchors(durable, pinned, log);
+    const thinning = startHourly({ what: 'audit anchors', work: (signal) => thinAnchors(durable, signal), log });
+    releasers.add('thinning of audit anchors', () => thinning.stop());
     const expiry = startExpiryWatch(operations.expiring.read, log);
     releasers.add('expiry watch', () => expiry.stop());
     const drivers = createDriverServer({

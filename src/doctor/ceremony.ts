@@ -43,6 +43,26 @@ function liveness({ live }: CeremonyFile): Finding {
   );
 }
 
+/** What further protocol files add: rows under their keys are served too, by slots whose token holds them. */
+export function furtherFindings(files: readonly CeremonyFile[]): readonly Finding[] {
+  return files.flatMap((file) => [
+    good(`rows under master key ${file.masterKey.id} and integrity key ${file.integrityKey.id} are served too`),
+    liveness(file),
+  ]);
+}
+
+/** Of each further protocol file: whether it knows this token. A slot that lacks a key works on, for other rows. */
+export function furtherTokenFindings(files: readonly CeremonyFile[], serial: string): readonly Finding[] {
+  return files
+    .filter(({ tokens }) => !tokens.some((one) => one.serial === serial && one.retiredAt === undefined))
+    .map(({ masterKey }) =>
+      warning(
+        `the protocol file of ${masterKey.id} does not name this token: rows under that key go to other slots`,
+        'Add the token in a ceremony, or take the file out of furtherCeremonyFiles once no row is under its keys',
+      ),
+    );
+}
+
 /** Whether the ceremony knows this token, and what the token cannot stop. */
 export function tokenFinding({ tokens }: Pick<CeremonyFile, 'tokens'>, serial: string): Finding {
   const token = tokens.find((one) => one.serial === serial);

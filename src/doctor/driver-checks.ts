@@ -6,7 +6,7 @@ import { driverSchema } from '../shared/database/schema/driver.ts';
 import type { Log } from '../shared/log.ts';
 import { apiChecks } from './api-connection.ts';
 import { authorityFindings } from './authority.ts';
-import { ceremonyFindings } from './ceremony.ts';
+import { ceremonyFindings, furtherFindings } from './ceremony.ts';
 import { caFinding, certificateFindings, commonNameOf } from './certificates.ts';
 import { type Check, type Finding, good, problem, problemOf, warning } from './check.ts';
 import { databaseChecks } from './database.ts';
@@ -20,14 +20,18 @@ const connectionsOfPrimary = 4;
 
 /** Everything that a driver node rests on, in the order in which it is mended. */
 export function driverChecks(configuration: DriverConfiguration, askNode: AskNode, log: Log): readonly Check[] {
-  const { api, ceremonyFile, database, node, operations, slots } = configuration;
+  const { api, ceremonyFile, furtherCeremonyFiles, database, node, operations, slots } = configuration;
   const ceremony = () => readCeremonyFile(ceremonyFile);
+  const further = () => furtherCeremonyFiles.map(readCeremonyFile);
   return [
     processHygiene(),
     { name: 'files', look: async () => files(configuration) },
     { name: 'state directory', look: async () => stateDirectory(configuration) },
     { name: 'operators and authorisations', look: async () => authorityFindings(configuration) },
     { name: 'ceremony file', needs: ['files'], look: async () => ceremonyFindings(ceremony()) },
+    ...(furtherCeremonyFiles.length === 0
+      ? []
+      : [{ name: 'further ceremony files', needs: ['files'], look: async () => furtherFindings(further()) }]),
     ...(api === undefined ? [] : [clientCertificate(node, api)]),
     ...databaseChecks(database, {
       schema: driverSchema,
@@ -36,7 +40,7 @@ export function driverChecks(configuration: DriverConfiguration, askNode: AskNod
       log,
     }),
     ...(api === undefined ? [] : apiChecks(api)),
-    ...tokenChecks(slots, ceremony),
+    ...tokenChecks(slots, ceremony, further),
     { name: 'operations address', look: async () => [operationsFinding(operations)] },
     ...(operations === undefined ? [] : [runningNode(askNode)]),
   ];

@@ -3,16 +3,20 @@ import { dirname } from 'node:path';
 import { startChild } from '../ceremony/child.ts';
 import type { CeremonyFile } from '../shared/ceremony-file.ts';
 import type { SlotConfiguration } from '../shared/configuration/sections.ts';
-import { tokenFinding } from './ceremony.ts';
+import { furtherTokenFindings, tokenFinding } from './ceremony.ts';
 import { type Check, type Finding, good, problem, warning } from './check.ts';
 import type { TokenLook, TokenSeen } from './token-calls.ts';
 
 /** Each slot's library and token, without a login: its keys are proven by a worker at its start, and by `qualify`. */
-export function tokenChecks(slots: readonly SlotConfiguration[], ceremony: () => CeremonyFile): readonly Check[] {
+export function tokenChecks(
+  slots: readonly SlotConfiguration[],
+  ceremony: () => CeremonyFile,
+  further: () => readonly CeremonyFile[],
+): readonly Check[] {
   return slots.map((slot) => ({
     name: `HSM ${slot.name}`,
     needs: ['files', 'ceremony file'],
-    look: async () => [libraryFile(slot.module), ...(await token(slot, ceremony()))],
+    look: async () => [libraryFile(slot.module), ...(await token(slot, ceremony(), further()))],
   }));
 }
 
@@ -26,7 +30,11 @@ function libraryFile(module: string): Finding {
   );
 }
 
-async function token(slot: SlotConfiguration, ceremony: CeremonyFile): Promise<readonly Finding[]> {
+async function token(
+  slot: SlotConfiguration,
+  ceremony: CeremonyFile,
+  further: readonly CeremonyFile[],
+): Promise<readonly Finding[]> {
   const child = startChild<TokenLook>('../doctor/token-process', `slot ${slot.name}`, slot.environment);
   try {
     const { module, tokenLabel, tokenSerial } = slot;
@@ -36,6 +44,7 @@ async function token(slot: SlotConfiguration, ceremony: CeremonyFile): Promise<r
       good(`token “${label}”, serial ${serial}, ${model}, firmware ${firmware}, through ${library.trim()}`),
       pinFinding(seen, slot.name),
       tokenFinding(ceremony, serial),
+      ...furtherTokenFindings(further, serial),
     ];
   } finally {
     await child.stop();

@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import type pg from 'pg';
 import type { ApiConfiguration } from '../../shared/configuration/api.ts';
 import type { Log } from '../../shared/log.ts';
+import { startHourly } from '../hourly.ts';
 import { createApplicationSide } from './application-side.ts';
 import { createCapacity } from './capacity.ts';
 import { createDriverSide, type DriverQueue } from './driver-side.ts';
@@ -13,7 +14,7 @@ import { createPresence } from './presence.ts';
 import type { RequestQueue } from './request.ts';
 import type { EndRecord } from './request-row.ts';
 import { createSubmitter } from './submit.ts';
-import { startTrimming } from './trim-requests.ts';
+import { trimRequests } from './trim-requests.ts';
 import { createDatabaseWatch, startUpkeep } from './upkeep.ts';
 import { createWaitingDrivers } from './waiting-drivers.ts';
 
@@ -66,7 +67,11 @@ export async function startQueue(options: QueueOptions): Promise<Queue> {
   await capacity.refresh();
   const presence = createPresence(relaxed, watch.failed);
   const upkeep = startUpkeep({ durable, capacity, openRequests, drivers, hints, heldRows, watch, log });
-  const trimming = startTrimming({ pool: durable, rememberDays: limits.rememberDays, log });
+  const trimming = startHourly({
+    what: 'requests',
+    work: (signal) => trimRequests(durable, limits.rememberDays, signal),
+    log,
+  });
   const listener = listenForHints(
     listen,
     {

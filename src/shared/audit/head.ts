@@ -25,7 +25,8 @@ export const signedHead = z.object({
 });
 export type SignedHead = z.infer<typeof signedHead>;
 
-function headMessage({ keyStore, chain, sequence, hash }: NamedHead): Buffer {
+/** What is signed, as ECDSA with SHA-256 on P-256. */
+export function headMessage({ keyStore, chain, sequence, hash }: NamedHead): Buffer {
   return lengthPrefixed(['hsm-driver audit head v1', keyStore, chain, String(sequence), hash]);
 }
 

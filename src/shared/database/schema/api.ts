@@ -10,6 +10,7 @@ import { secondOpinion } from './api/8-second-opinion.ts';
 import { orderedNodes } from './api/9-ordered-nodes.ts';
 import { requestTrimming } from './api/10-request-trimming.ts';
 import { repeatedFaults } from './api/11-repeated-faults.ts';
+import { anchorThinning } from './api/12-anchor-thinning.ts';
 
 /** The signing API's database. */
 export const apiSchema: Schema = {
@@ -27,5 +28,6 @@ export const apiSchema: Schema = {
     orderedNodes,
     requestTrimming,
     repeatedFaults,
+    anchorThinning,
   ],
 };
