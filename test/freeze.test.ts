@@ -101,6 +101,30 @@ t.test('what was signed before is not handed out again while it is frozen', asyn
   await nothingIsFrozen();
 });
 
+t.test('what was inside the HSM when its key was frozen does not leave the driver', async (t) => {
+  const gate = Promise.withResolvers<void>();
+  const inside = new Set<string>();
+  const before = workers.map(({ hsm }) => hsm.sign);
+  for (const { hsm } of workers) {
+    const { sign } = hsm;
+    hsm.sign = async (jobs) => {
+      for (const { requests } of jobs) for (const { requestId } of requests) inside.add(requestId);
+      await gate.promise;
+      return await sign(jobs);
+    };
+  }
+  const offer = signOffer(key.id);
+  api.offer(offer);
+  await until('it is in the HSM', () => inside.has(offer.id));
+  const id = await freeze('--key', key.id);
+  await seen(id);
+  gate.resolve();
+  t.match(await api.outcome(offer.id), frozen);
+  for (const [at, { hsm }] of workers.entries()) hsm.sign = before[at] ?? hsm.sign;
+  await thaw(id, operators.orderFile(keyStore, { kind: 'thaw', subject: id }));
+  await nothingIsFrozen();
+});
+
 t.test('a writer in the database can neither thaw nor make a node forget', async (t) => {
   const id = randomUUID();
   await insertFreeze(pool, { id, scope: 'key', subject: key.id, reason: 'x', node: 'x' });

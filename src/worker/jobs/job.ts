@@ -35,8 +35,12 @@ export function errorOutcome(code: ErrorCode, message: string, retryable: boolea
 }
 
 /** A request that the key store's policy keeps from the HSM. */
-export function refused({ refused: code, detail }: Refusal): Step<never> {
-  return ended(errorOutcome(code, detail, false));
+export function refused(refusal: Refusal): Step<never> {
+  return ended(refusedOutcome(refusal));
+}
+
+export function refusedOutcome({ refused: code, detail }: Refusal): OutcomeResult {
+  return errorOutcome(code, detail, false);
 }
 
 /** What a key that cannot be used means for the request that needs it. */

@@ -8,7 +8,7 @@ import type { KeyStore } from '../key-store.ts';
 import type { Admission } from '../policy/admission.ts';
 import type { WrappedKey } from '../wrapped-key.ts';
 import type { HsmCalls } from './hsm-calls.ts';
-import { ended, errorOutcome, type Job, refused, type Step, stepWithoutKey } from './job.ts';
+import { ended, errorOutcome, type Job, refused, refusedOutcome, type Step, stepWithoutKey } from './job.ts';
 
 export interface SignDependencies {
   readonly keyStore: string;
@@ -22,6 +22,7 @@ export interface SignDependencies {
 
 /** Signatures that exist only in this process until the journal holds them. */
 export interface MadeSignatures {
+  readonly request: LeasedSign;
   readonly key: WrappedKey;
   readonly digests: readonly Buffer[];
   readonly entry: JournalEntry;
@@ -82,7 +83,13 @@ export function createSignJob(dependencies: SignDependencies): Job<LeasedSign, M
       const ours = await journal.add(made.map(({ entry }) => entry));
       const others = made.filter(({ entry }) => !ours.has(entry.requestId)).map(({ entry }) => entry.requestId);
       const stored = await database.persistently(() => journal.find(others));
-      return await settle(journal, made, ours, stored);
+      const outcomes = await settle(journal, made, ours, stored);
+      // The HSM or the database may have taken long, and somebody may have frozen the key meanwhile.
+      const policy = await database.persistently(() => admission.current());
+      return made.map(({ request }, at) => {
+        const frozen = policy.frozen(request);
+        return frozen === undefined ? (outcomes[at] as OutcomeResult) : refusedOutcome(frozen);
+      });
     },
   };
 }
@@ -141,7 +148,7 @@ function madeOf({ request, key, digests }: Ready, signatures: readonly Signature
     payloadDigest: payloadDigest(key.keyId, digests),
     signatures,
   };
-  return { key, digests, entry };
+  return { request, key, digests, entry };
 }
 
 /** Each request's outcome from the row that stands; what was made in vain is recorded. */
