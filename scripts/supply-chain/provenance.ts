@@ -30,7 +30,7 @@ export function provenance(what: 'binary' | 'image', subjects: readonly Subject[
           { uri: 'package-lock.json', digest: { sha256: source.lockFileSha256 } },
         ],
       },
-      runDetails: { builder: { id: builder }, metadata: { startedOn: source.committedAt } },
+      runDetails: { builder: { id: builder } },
     },
   };
 }

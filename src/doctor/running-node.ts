@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { NodeStatus, SlotStatus } from '../primary/operations/status.ts';
 import { type Check, type Finding, good, problem, warning } from './check.ts';
 
@@ -29,18 +30,25 @@ export function runningNode(ask: AskNode): Check {
 
 const notRunning = 'Start it with hsm-driver run, or add the operations section to its configuration';
 
-/** SIGUSR1 opens Node’s inspector in a process that was not started with --disable-sigusr1. */
+/**
+ * SIGUSR1 opens Node’s inspector in a process that was not started with --disable-sigusr1. The kernel knows who listens for
+ * it, also where the flag is part of the program, as in the standalone binary.
+ */
 function openDoors({ pid, slots }: NodeStatus): readonly Finding[] {
   const pids = [pid, ...slots.flatMap(({ worker }) => worker?.pid ?? [])];
-  const open = pids.filter((one) => argumentsOf(one)?.includes('--disable-sigusr1') === false);
+  const open = pids.filter((one) => ((caughtSignals(one) ?? 0n) & sigusr1) !== 0n);
   if (open.length === 0) return [];
   const todo = 'Start it by the hsm-driver program, or as node --disable-sigusr1 …';
   return [warning(`SIGUSR1 would open an inspector in process ${open.join(', ')}`, todo)];
 }
 
-function argumentsOf(pid: number): readonly string[] | undefined {
+/** Signal N is bit N - 1 (proc(5), “SigCgt”). */
+const sigusr1 = 1n << BigInt(constants.signals.SIGUSR1 - 1);
+
+function caughtSignals(pid: number): bigint | undefined {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    const mask = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return mask === undefined ? undefined : BigInt(`0x${mask}`);
   } catch {
     // Of another container or host.
     return undefined;

@@ -1,17 +1,18 @@
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openBuildah } from '../../scripts/image/buildah.ts';
 import { repository } from '../../scripts/local/places.ts';
 import { command, selfTestDeployment } from '../support/deployment.ts';
+import { trialSigns } from '../support/trial.ts';
 import { programInside } from './inside.ts';
 import { onPath } from './on-path.ts';
 import { cache, debianTree, nodeTree } from './trees.ts';
 
 /**
- * `npm run test:image`: the image, built from the Dockerfile without a daemon and without a registry, signs; and so does the
- * standalone binary on a plain Debian 12. Needs root, buildah and debootstrap. Some minutes the first time.
+ * `npm run test:image`: both images, built as `npm run build:image` does without a daemon and without a registry, sign; and so
+ * does the standalone binary on a plain Debian 12. Needs root, buildah and debootstrap. Some minutes the first time.
  */
 const missing = [
   ...(process.getuid?.() === 0 ? [] : ['root']),
@@ -23,7 +24,8 @@ else await testAll();
 
 async function testAll(): Promise<void> {
   const debian = await debianTree();
-  const buildah = openBuildah(join(cache, 'store'));
+  const store = join(cache, 'store');
+  const buildah = openBuildah(store);
   if (!(await buildah.run('images', '--format', '{{.Name}}')).includes('localhost/node')) {
     await buildah.importTree(debian, 'localhost/debian');
     const bundle =
@@ -32,20 +34,27 @@ async function testAll(): Promise<void> {
   }
   // Left by a run that was killed: their images could not be removed.
   await buildah.run('rm', '--all');
+  const papers = mkdtempSync(join(tmpdir(), 'hsm-signing-papers-'));
+  t.teardown(() => rmSync(papers, { recursive: true, force: true }));
+  const bases = ['--build-image', 'localhost/node', '--base-image', 'localhost/debian'];
+
+  /** What `npm run build:image` does, and the image's root file system. */
+  async function buildImage(target: string, tag: string): Promise<string> {
+    const script = [process.execPath, join(repository, 'scripts/image/main.ts')];
+    const options = ['--target', target, '--tag', tag, '--store', store, '--output', papers, ...bases];
+    const { code, errors } = await command(script, ...options);
+    if (code !== 0) throw new Error(`the image ${target} was not built: ${errors}`);
+    const container = await buildah.run('from', tag);
+    t.teardown(async () => {
+      await buildah.run('rm', container);
+      // With every container that anything else of this run made of it.
+      await buildah.run('rmi', '--force', tag);
+    });
+    return await buildah.run('mount', container);
+  }
+
   const tag = 'localhost/hsm-driver';
-  await buildah.build({
-    context: repository,
-    target: 'driver',
-    tag,
-    arguments: { BUILD_IMAGE: 'localhost/node', BASE_IMAGE: 'localhost/debian', VERSION: '0.1.0', REVISION: 'test' },
-  });
-  const container = await buildah.run('from', tag);
-  t.teardown(async () => {
-    await buildah.run('rm', container);
-    // With every container that anything else of this run made of it.
-    await buildah.run('rmi', '--force', tag);
-  });
-  const root = await buildah.run('mount', container);
+  const root = await buildImage('driver', tag);
   const { module } = JSON.parse(readFileSync(join(repository, '.cache/setup/facts.json'), 'utf8')) as {
     module: string;
   };
@@ -75,6 +84,21 @@ async function testAll(): Promise<void> {
     t.notMatch(JSON.stringify(config.Env), /KEY|TOKEN|PASSWORD|PIN=/);
   });
 
+  t.test('its papers say what is in it and what it was made from', async (t) => {
+    const paper = (name: string) => JSON.parse(readFileSync(join(papers, name), 'utf8'));
+    const statement = paper('hsm-driver.provenance.intoto.json');
+    t.match(statement, { predicateType: 'https://slsa.dev/provenance/v1', subject: [{ name: tag }] });
+    t.equal(statement.subject[0].digest.sha256, await buildah.digest(tag));
+    const components: { name: string; version: string }[] = paper('hsm-driver.sbom.cdx.json').components;
+    const listed = new Set(components.map(({ name, version }) => `${name}@${version}`));
+    for (const name of readdirSync(join(root, 'app/node_modules')).filter((one) => !one.startsWith('@'))) {
+      const file = join(root, 'app/node_modules', name, 'package.json');
+      if (!existsSync(file)) continue;
+      const { version } = JSON.parse(readFileSync(file, 'utf8'));
+      t.ok(listed.has(`${name}@${version}`), `${name}@${version}`);
+    }
+  });
+
   t.test('nothing in it compiles, and nothing of development is in it', async (t) => {
     for (const program of ['gcc', 'g++', 'cc', 'make', 'python3', 'npm', 'npx', 'git', 'curl'])
       for (const folder of ['usr/bin', 'usr/local/bin']) t.notOk(existsSync(join(root, folder, program)), program);
@@ -97,5 +121,24 @@ async function testAll(): Promise<void> {
     t.equal(built.code, 0, built.errors);
     t.notOk(existsSync(join(debian, 'usr/local/bin/node')) || existsSync(join(debian, 'usr/bin/node')));
     await signsInside(t, debian, [join(output, 'hsm-driver')], output);
+  });
+
+  t.test('the image for trying out makes an installation from nothing, and it signs', async (t) => {
+    const tree = await buildImage('trial', 'localhost/hsm-driver-trial');
+    const directory = mkdtempSync(join(tmpdir(), 'hsm-signing-inside-'));
+    const own = mkdtempSync(join(tmpdir(), 'hsm-signing-trial-'));
+    t.teardown(() => {
+      for (const path of [directory, own]) rmSync(path, { recursive: true, force: true });
+    });
+    const inside = (name: string, program: readonly string[]) => {
+      const scripts = join(directory, name);
+      mkdirSync(scripts);
+      return programInside(tree, program, { directory: scripts, own, shared: [] });
+    };
+    await trialSigns(t, own, {
+      prepare: inside('prepare', ['node', '/app/deploy/trial/main.ts']),
+      hsmDriver: inside('hsm-driver', ['/usr/local/bin/hsm-driver']),
+      module: '/opt/softhsm/lib/libsofthsm2.so',
+    });
   });
 }

@@ -28,6 +28,8 @@ mount --bind "$root" "$root"
 mount -t tmpfs tmpfs "$root/tmp"
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
+touch "$root/etc/hosts"
+mount --bind /etc/hosts "$root/etc/hosts"
 ${mounts.join('\n')}
 mount -o remount,bind,ro "$root"
 exec chroot --userspec=10001:10001 "$root" env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/tmp HSM_DRIVER_UNPACK_DIRECTORY=/tmp/unpacked ${program.join(' ')} "$@"
