@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { type CeremonyFile, type CeremonyStep, ceremonyFile, parseCeremonyFile } from '../shared/ceremony-file.ts';
+import { createDurably } from '../shared/durable-file.ts';
 import { CodedError } from '../shared/errors.ts';
 import type { People } from './people.ts';
 
@@ -63,13 +64,7 @@ function write(file: string, content: CeremonyFile, publish: (unfinished: string
   const text = `${JSON.stringify(ceremonyFile.parse(content), null, 2)}\n`;
   const unfinished = `${file}.${process.pid}.unfinished`;
   try {
-    const handle = openSync(unfinished, 'wx', 0o644);
-    try {
-      writeSync(handle, text);
-      fsyncSync(handle);
-    } finally {
-      closeSync(handle);
-    }
+    createDurably(unfinished, text, 0o644);
     publish(unfinished);
   } catch (cause) {
     if (cause instanceof CodedError) throw cause;

@@ -1,15 +1,11 @@
-import { readFileSync } from 'node:fs';
-import { request } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ApiAccess } from '../shared/configuration/driver.ts';
-import { readSecretFile } from '../shared/configuration/secret-file.ts';
 import type { Log } from '../shared/log.ts';
+import { callApi } from './api-call.ts';
 
 /**
  * Tells the API that an instance has ended, so that what it held goes to others now. Without it they wait until the API
  * misses the instance, a second or two: so a few quick tries, and no more.
- *
- * node:https: one call at a worker's death is not worth the memory of an HTTP client in the primary.
  */
 export interface ReleaseClient {
   /** Never rejects. @param limitMs for all tries together. */
@@ -30,7 +26,8 @@ export function createReleaseClient(current: () => ApiAccess | undefined, log: L
       for (const address of api.addresses) {
         if (limit.aborted) break;
         try {
-          const status = await call(api, address, instance, limit);
+          const signal = AbortSignal.any([limit, AbortSignal.timeout(callTimeoutMs)]);
+          const { status } = await callApi(api, address, '/driver/v1/release', { instance }, signal);
           if (status === 200 || status === 409) {
             log.info({ instance }, 'instance released');
             return;
@@ -49,27 +46,4 @@ export function createReleaseClient(current: () => ApiAccess | undefined, log: L
       await tryAll(instance, AbortSignal.timeout(limitMs));
     },
   };
-}
-
-/** @returns the HTTP status. */
-function call(api: ApiAccess, address: string, instance: string, limit: AbortSignal): Promise<number> {
-  const body = JSON.stringify({ instance });
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const outgoing = request(new URL('/driver/v1/release', address), {
-    method: 'POST',
-    // Read at each call: certificates are renewed while the node runs.
-    ca: readFileSync(api.caFile),
-    cert: readFileSync(api.certificateFile),
-    key: readSecretFile(api.privateKeyFile, 'api.privateKeyFile'),
-    agent: false,
-    headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
-    signal: AbortSignal.any([limit, AbortSignal.timeout(callTimeoutMs)]),
-  });
-  outgoing.once('error', reject);
-  outgoing.once('response', (answer) => {
-    answer.resume();
-    resolve(answer.statusCode ?? 0);
-  });
-  outgoing.end(body);
-  return promise;
 }

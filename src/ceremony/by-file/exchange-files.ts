@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ceremonyToken } from '../../shared/ceremony-file.ts';
+import { createDurably } from '../../shared/durable-file.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { wrapAlgorithms } from '../../shared/wrap-algorithms.ts';
 import { oaepHashes } from '../../worker/hsm/delivery/transport.ts';
@@ -103,13 +104,7 @@ export function writeExchange<Kind extends ExchangeKind>(
   const file = exchangePath(folder, token, kind);
   const text = `${JSON.stringify(schemas[kind].parse(content), null, 2)}\n`;
   try {
-    const handle = openSync(file, 'wx', 0o644);
-    try {
-      writeSync(handle, text);
-      fsyncSync(handle);
-    } finally {
-      closeSync(handle);
-    }
+    createDurably(file, text, 0o644);
   } catch (cause) {
     throw new CodedError('CEREMONY_REFUSED', `${file} cannot be written (${code(cause)})`, { cause });
   }
