@@ -25,7 +25,8 @@ export interface RotationCluster {
   /** A file to give to the signing nodes and commands: from now on this key is current, those are further. */
   setKeys(current: string, further: readonly string[]): Promise<void>;
   readonly rotationConfig: string;
-  startRotationNode(): DriverNode;
+  /** @param change over its configuration: another node’s name, later keys, another token */
+  startRotationNode(change?: Record<string, unknown>): DriverNode;
 }
 
 export async function openRotationCluster(
@@ -59,19 +60,22 @@ export async function openRotationCluster(
   const nodes = [startNode(t, configs[0]), startNode(t, configs[1])] as const;
   for (const node of nodes) await node.line('slot ready');
 
-  const rotationConfig = join(temporaryDirectory(t), 'rotation.yaml');
   const { owner: _, ...database } = databases.driver;
-  writeFileSync(
-    rotationConfig,
-    stringify({
+  function writeRotation(otherwise: Record<string, unknown> = {}): string {
+    const directory = temporaryDirectory(t);
+    const file = join(directory, 'rotation.yaml');
+    const configuration = {
       ...{ kind: 'driver', node: 'rotation', keyStore: store.keyStore, database, ...change },
       rotation: { keysPerSecond },
       ceremonyFile: store.nextFile,
       furtherCeremonyFiles: [store.ceremonyFile],
-      stateDirectory: temporaryDirectory(t),
+      stateDirectory: directory,
       slots: [store.rotation],
-    }),
-  );
+    };
+    writeFileSync(file, stringify({ ...configuration, ...otherwise }));
+    return file;
+  }
+  const rotationConfig = writeRotation();
 
   return {
     ...{ store, api, databases, pool, configs, nodes, rotationConfig },
@@ -84,6 +88,6 @@ export async function openRotationCluster(
         await node.line('slot ready', undefined, before + 1);
       }
     },
-    startRotationNode: () => startNode(t, rotationConfig),
+    startRotationNode: (otherwise) => startNode(t, otherwise === undefined ? rotationConfig : writeRotation(otherwise)),
   };
 }

@@ -4,6 +4,7 @@ import { rotationEvent } from '../../shared/rotation/rotation-event.ts';
 import {
   countToMove,
   forgetReplacedBlobs,
+  type Rotation,
   readRotations,
   rotationSubject,
   stepRotation,
@@ -20,7 +21,7 @@ import { withDriverDatabase } from '../driver-database.ts';
  */
 export const command: Command = {
   name: 'rotate destroy-old',
-  summary: 'destroy the key that the last finished rotation left behind, on every token that holds it',
+  summary: 'destroy the key that a finished rotation left behind, on every token that holds it',
   example: 'hsm-driver rotate destroy-old --config node-1.yaml --ceremony old-ceremony.yaml',
   options: [
     {
@@ -29,14 +30,18 @@ export const command: Command = {
       required: true,
       kind: 'text',
     },
+    {
+      name: 'from',
+      summary: 'the old key, mk-… or ik-…; needed where more than one rotation has left its old key behind',
+      required: false,
+      kind: 'text',
+    },
     yesOption,
     orderOption('rotation'),
   ],
   run: (input) =>
     withDriverDatabase(input.config, 'rotate destroy-old', async (pool, configuration) => {
-      const rotation = (await readRotations(pool)).find(({ state }) => state === 'finished');
-      if (rotation === undefined)
-        throw new CodedError('ROTATION_REFUSED', 'no rotation is finished and not destroyed yet');
+      const rotation = chooseFinished(await readRotations(pool), input.text.get('from'));
       const left = await countToMove(pool, rotation);
       if (left > 0) throw new CodedError('ROTATION_REFUSED', `${left} keys still are under ${rotation.fromId}`);
       const subject = rotationSubject(rotation);
@@ -64,3 +69,16 @@ export const command: Command = {
       );
     }),
 };
+
+/** @throws ROTATION_REFUSED when there is none, or more than one and nobody said which. */
+function chooseFinished(rotations: readonly Rotation[], from: string | undefined): Rotation {
+  const finished = rotations.filter((one) => one.state === 'finished' && (from === undefined || one.fromId === from));
+  const [first, second] = finished;
+  if (first === undefined) {
+    const which = from === undefined ? '' : ` of ${from}`;
+    throw new CodedError('ROTATION_REFUSED', `no rotation${which} is finished and not destroyed yet`);
+  }
+  if (second === undefined) return first;
+  const list = finished.map(({ fromId }) => fromId).join(', ');
+  throw new CodedError('ROTATION_REFUSED', `more than one old key is left (${list}): name one with --from`);
+}
