@@ -91,6 +91,25 @@ t.test('many items go in larger messages, two per thread at most, and the rest w
   t.equal((await done).length, 400);
 });
 
+t.test('quick items go in one message to each thread', async (t) => {
+  const threads = [fakeThread(0), fakeThread(1)];
+  const dispatcher = new Dispatcher(threads.map(({ handle }) => handle));
+  const first = run(dispatcher, 2);
+  for (const thread of threads) thread.answer();
+  await first;
+  // Answered at once: so quick that all of these are less work than what is worth two messages.
+  const done = run(dispatcher, 20);
+  t.same(
+    threads.map(({ sizes }) => sizes),
+    [
+      [1, 10],
+      [1, 10],
+    ],
+  );
+  for (const thread of threads) thread.answer();
+  t.equal((await done).length, 20);
+});
+
 t.test('what a dying thread leaves is answered as lost, and the others go on', async (t) => {
   const [dying, living] = [fakeThread(0), fakeThread(1)];
   const dispatcher = new Dispatcher([dying.handle, living.handle]);

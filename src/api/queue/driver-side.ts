@@ -5,6 +5,7 @@ import type { Log } from '../../shared/log.ts';
 import type { Capacity } from './capacity.ts';
 import { endInstance, endLeases } from './expiry.ts';
 import { acceptFirstSignatures, restOf } from './first-signatures.ts';
+import { createGivenLeases } from './given-leases.ts';
 import type { HeldRows } from './held-rows.ts';
 import type { HintSender } from './hints.ts';
 import { type DriverNode, renew, take } from './lease.ts';
@@ -39,12 +40,31 @@ export interface DriverSideParts {
 
 export function createDriverSide(parts: DriverSideParts): DriverQueue {
   const { relaxed, durable, capacity, presence, drivers, hints, heldRows, log } = parts;
+  const given = createGivenLeases();
   const calls = new Map<string, { readonly superseded: AbortController; readonly done: Promise<unknown> }>();
 
   const workCameBack = (): void => {
     drivers.work();
     hints.work();
   };
+
+  async function judgeOutcomes(node: DriverNode, call: OutcomesCall): Promise<OutcomesAnswer> {
+    const signed = await acceptFirstSignatures(durable, node, call);
+    heldRows.finished([...signed.values()]);
+    const accepted = [...signed.keys()].map((id) => ({ id, acknowledgement: 'accepted' as const }));
+    const rest = restOf(call, signed);
+    if (rest.length === 0) return { outcomes: accepted };
+    const judged = await complete(durable, parts.pinned, node, { ...call, outcomes: rest });
+    const { finished, requeued } = judged;
+    const acknowledgements = [...accepted, ...judged.acknowledgements];
+    heldRows.finished(finished);
+    if (requeued > 0) workCameBack();
+    for (const { id, acknowledgement } of acknowledgements) {
+      if (acknowledgement !== 'conflict') continue;
+      log.error({ requestId: id, node: node.name }, 'outcome refused: it contradicts what is known');
+    }
+    return { outcomes: acknowledgements };
+  }
 
   return {
     async lease(node, call, gone) {
@@ -56,12 +76,24 @@ export function createDriverSide(parts: DriverSideParts): DriverQueue {
       const over = AbortSignal.any([gone, superseded.signal]);
       const answer = (async () => {
         await older?.done.catch(() => {});
-        if ((await renew(relaxed, node, call)) > 0) workCameBack();
+        if (!given.isSettled(node, call)) {
+          const returned = await renew(relaxed, node, call);
+          given.renewed(node, call);
+          if (returned > 0) workCameBack();
+        }
         capacity.note(node.keyStore, call.capabilities);
-        if (call.max === 0) return [];
         const { instance, capabilities, max } = call;
+        if (max === 0) {
+          drivers.hasNoRoom(instance);
+          return [];
+        }
         const asks = { instance, capabilities, max, keyStore: node.keyStore };
-        return await waitForWork(drivers, asks, over, call.waitMs, () => take(relaxed, node, call));
+        const work = await waitForWork(drivers, asks, over, call.waitMs, () => take(relaxed, node, call));
+        given.gave(
+          instance,
+          work.map(({ id }) => id),
+        );
+        return work;
       })();
       calls.set(call.instance, { superseded, done: answer });
       presence.enter(call.instance);
@@ -74,25 +106,18 @@ export function createDriverSide(parts: DriverSideParts): DriverQueue {
     },
 
     async outcomes(node, call) {
-      const signed = await acceptFirstSignatures(durable, node, call);
-      heldRows.finished([...signed.values()]);
-      const accepted = [...signed.keys()].map((id) => ({ id, acknowledgement: 'accepted' as const }));
-      const rest = restOf(call, signed);
-      if (rest.length === 0) return { outcomes: accepted };
-      const judged = await complete(durable, parts.pinned, node, { ...call, outcomes: rest });
-      const { finished, requeued } = judged;
-      const acknowledgements = [...accepted, ...judged.acknowledgements];
-      heldRows.finished(finished);
-      if (requeued > 0) workCameBack();
-      for (const { id, acknowledgement } of acknowledgements) {
-        if (acknowledgement !== 'conflict') continue;
-        log.error({ requestId: id, node: node.name }, 'outcome refused: it contradicts what is known');
-      }
-      return { outcomes: acknowledgements };
+      const answer = await judgeOutcomes(node, call);
+      given.acknowledged(
+        call.instance,
+        answer.outcomes.map(({ id }) => id),
+      );
+      return answer;
     },
 
     async release(node, instance) {
+      given.forget(instance);
       if (!(await endInstance(relaxed, node.name, instance))) return;
+      given.forget(instance);
       const ended = await endLeases(durable, instance);
       heldRows.finished(ended.failed);
       log.info({ node: node.name, instance, requests: ended.requeued }, 'instance released');

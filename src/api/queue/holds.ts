@@ -19,8 +19,10 @@ interface Held {
  */
 export function createHolds(ended: (row: RequestRow) => void) {
   const held = new Map<string, Held>();
+  let open = 0;
   const settle = (entry: Held, row: RequestRow): void => {
     if (entry.settled || !finalStates.includes(row.state)) return;
+    open -= 1;
     entry.settled = true;
     ended(row);
     entry.settle(row);
@@ -36,6 +38,7 @@ export function createHolds(ended: (row: RequestRow) => void) {
         return;
       }
       const { promise, resolve } = Promise.withResolvers<RequestRow>();
+      open += 1;
       held.set(id, {
         ...(request === undefined ? {} : { request }),
         promise,
@@ -48,7 +51,9 @@ export function createHolds(ended: (row: RequestRow) => void) {
       const entry = held.get(id);
       if (entry === undefined) return;
       entry.holders -= 1;
-      if (entry.holders === 0) held.delete(id);
+      if (entry.holders > 0) return;
+      held.delete(id);
+      if (!entry.settled) open -= 1;
     },
     noteRow(row: RequestRow): void {
       const entry = held.get(row.id);
@@ -88,6 +93,10 @@ export function createHolds(ended: (row: RequestRow) => void) {
     /** Somebody waits for it, and it has not ended. */
     isOpen(id: string): boolean {
       return held.get(id)?.settled === false;
+    },
+    /** How many have callers here and have not ended. */
+    get open(): number {
+      return open;
     },
     /** Those that have not ended. */
     ids(): string[] {

@@ -52,8 +52,8 @@ export async function startQueue(options: QueueOptions): Promise<Queue> {
   const capacity = createCapacity(relaxed, holdMs);
   const drivers = createWaitingDrivers(() => hints.work(), watch.failed);
   const openRequests = createOpenRequests(relaxed, limits);
-  const submitter = createSubmitter(relaxed, { signTtlMs }, drivers);
   const holds = createHolds(({ requester }) => openRequests.close(requester.organisation));
+  const submitter = createSubmitter(relaxed, { signTtlMs, crowd: () => holds.open }, drivers);
   const heldRows = createHeldRows({
     pool: relaxed,
     holds,

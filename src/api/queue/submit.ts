@@ -13,6 +13,12 @@ import type { WaitingDrivers } from './waiting-drivers.ts';
 /** How long an insert is tried again while the database does not answer, in milliseconds. */
 const insertPatienceMs = 5_000;
 const maxInsertBatch = 128;
+/**
+ * Between the beginnings of two inserts lies this much for each request that waits in this process, in milliseconds, and
+ * no more than the longest: a small part of what these requests take anyway, and statements that carry more rows.
+ */
+const gapMsEach = 0.125;
+const longestGapMs = 20;
 
 export interface Submitted {
   readonly row: RequestRow;
@@ -22,6 +28,8 @@ export interface Submitted {
 
 export interface SubmitterOptions {
   readonly signTtlMs: number;
+  /** How many requests wait in this process. */
+  readonly crowd: () => number;
 }
 
 interface Pending {
@@ -42,20 +50,30 @@ interface Pending {
  */
 export function createSubmitter(
   pool: pg.Pool,
-  { signTtlMs }: SubmitterOptions,
-  drivers: Pick<WaitingDrivers, 'claim' | 'handOver' | 'work'>,
+  { signTtlMs, crowd }: SubmitterOptions,
+  drivers: Pick<WaitingDrivers, 'ready' | 'claim' | 'handOver' | 'work'>,
 ) {
   let waiting: Pending[] = [];
   let running = false;
+  let begunAt = Number.NEGATIVE_INFINITY;
 
   async function run(): Promise<void> {
     running = true;
     while (waiting.length > 0) {
+      await gap();
+      // Who comes back for work in a moment is worth waiting for: it gets the batch with the insert.
+      await drivers.ready();
+      begunAt = performance.now();
       const batch = waiting.slice(0, maxInsertBatch);
       waiting = waiting.slice(maxInsertBatch);
       await insertBatch(batch);
     }
     running = false;
+  }
+
+  async function gap(): Promise<void> {
+    const restMs = begunAt + Math.min(longestGapMs, gapMsEach * crowd()) - performance.now();
+    if (restMs >= 1) await delay(restMs);
   }
 
   async function insertBatch(batch: readonly Pending[]): Promise<void> {

@@ -12,6 +12,11 @@ type Answer<Name extends BatchName> = ThreadCalls[Name]['answer'][number];
 const messagesPerThread = 2;
 /** A message carries many small items, because a round trip costs ten times an item's share of it. */
 const itemsPerMessage = 32;
+/**
+ * Up to this much work goes as one message to each thread, in milliseconds: a message wakes a thread, which costs as much
+ * as a quick signature.
+ */
+const messageMs = 4;
 
 interface Queued {
   readonly name: BatchName;
@@ -30,6 +35,8 @@ export class Dispatcher {
   /** Items handed to a thread and not yet answered. */
   #atWork = 0;
   #idle: (() => void)[] = [];
+  /** What an item takes on its thread: the quickest of late, since every other was kept waiting by something else. */
+  readonly #itemMs = new Map<BatchName, number>();
 
   constructor(threads: readonly ThreadHandle[]) {
     this.#threads = threads;
@@ -63,6 +70,8 @@ export class Dispatcher {
   }
 
   #pump(): void {
+    // Once for what lies ready: shares of what is left would get ever smaller, and cost a message each.
+    const share = this.#share();
     while (this.#queue.length > 0) {
       const alive = this.#threads.filter((thread) => thread.alive);
       const thread = alive.reduce<ThreadHandle | undefined>(
@@ -74,14 +83,23 @@ export class Dispatcher {
         break;
       }
       if (thread.inFlight >= messagesPerThread) return;
-      this.#send(thread, this.#take(alive.length));
+      this.#send(thread, this.#take(share));
     }
     if (this.#queue.length === 0 && this.#atWork === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  /** The head of the queue: items of one kind, at most their share of a full round over all threads. */
-  #take(threads: number): Queued[] {
-    const share = Math.min(Math.ceil(this.#queue.length / (threads * messagesPerThread)), itemsPerMessage);
+  /** Items for one message: their share of a full round over all threads; or more, where that is little work. */
+  #share(): number {
+    const threads = this.#threads.filter((thread) => thread.alive).length;
+    const name = this.#queue[0]?.name;
+    const itemMs = (name && this.#itemMs.get(name)) ?? messageMs;
+    const small = Math.ceil(this.#queue.length / (threads * messagesPerThread));
+    const large = Math.min(Math.ceil(this.#queue.length / threads), Math.ceil(messageMs / itemMs));
+    return Math.min(Math.max(small, large), itemsPerMessage);
+  }
+
+  /** The head of the queue: items of one kind. */
+  #take(share: number): Queued[] {
     const name = this.#queue[0]?.name;
     const other = this.#queue.findIndex((one) => one.name !== name);
     return this.#queue.splice(0, other === -1 ? share : Math.min(share, other));
@@ -91,11 +109,13 @@ export class Dispatcher {
     const [first] = batch;
     if (first === undefined) return;
     this.#atWork += batch.length;
+    const sentAt = thread.inFlight === 0 ? performance.now() : undefined;
     const ask = batch.map((one) => one.item) as never;
     void thread
       .ask(first.name, ask)
       .then(
         (answers: readonly unknown[]) => {
+          if (sentAt !== undefined) this.#note(first.name, (performance.now() - sentAt) / batch.length);
           for (const [index, one] of batch.entries()) one.resolve(answers[index]);
         },
         (error: unknown) => {
@@ -107,6 +127,11 @@ export class Dispatcher {
         this.#atWork -= batch.length;
         this.#pump();
       });
+  }
+
+  #note(name: BatchName, ms: number): void {
+    const before = this.#itemMs.get(name) ?? ms;
+    this.#itemMs.set(name, ms < before ? ms : before + (ms - before) / 16);
   }
 }
 
