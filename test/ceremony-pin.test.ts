@@ -4,6 +4,9 @@ import t from 'tap';
 import { createKeyStore } from '../src/ceremony/create.ts';
 import { nobody } from '../src/ceremony/people.ts';
 import type { CeremonyConfiguration } from '../src/shared/configuration/ceremony.ts';
+import { localGuard } from '../src/worker/pin-guard/local-guard.ts';
+import { openLocalResults } from '../src/worker/pin-guard/local-results.ts';
+import { runCommand } from './support/command.ts';
 import { openTestDatabases } from './support/database.ts';
 import { buildFaultModule, openFaultControl } from './support/fault-module/fault-module.ts';
 import {
@@ -15,6 +18,7 @@ import {
   soPin,
   temporaryDirectory,
 } from './support/soft-token.ts';
+import { until } from './support/until.ts';
 
 /** A ceremony spends no PIN counter: what was refused once, on this machine or another, is not tried again. */
 t.setTimeout(120_000);
@@ -45,6 +49,82 @@ t.test('without a database: what this machine wrote down is not tried again, and
   t.equal(logins(), 1);
   writeFileSync(slot.pinFile, pin, { mode: 0o600 });
   t.ok(await createKeyStore(configuration, silent));
+});
+
+t.test('pin clear allows one more try on this machine, and no second one', async (t) => {
+  const { slot, configuration, logins } = await wrongPin();
+  const config = join(temporaryDirectory(t), 'ceremony.yaml');
+  writeFileSync(config, JSON.stringify(configuration)); // JSON is YAML
+  const clear = (...more: string[]) => runCommand('pin', 'clear', '--config', config, '--slot', slot.name, ...more);
+  t.match(await clear(), { code: 10, errors: /was never seen here/ });
+  await t.rejects(createKeyStore(configuration, silent), { code: 'PIN_REFUSED', detail: /CKR_PIN_INCORRECT/ });
+
+  const looked = await clear();
+  t.match(looked, { code: 0, out: /refused at slot wrong, .*\nnothing was changed; add --yes/ });
+  await t.rejects(createKeyStore(configuration, silent), { code: 'PIN_REFUSED', detail: /as this node wrote down/ });
+  t.equal(logins(), 1);
+
+  t.match(await clear('--yes'), {
+    code: 0,
+    out: /one more try is allowed .*\nnodes and other machines do not know of it/,
+  });
+  await t.rejects(createKeyStore(configuration, silent), { code: 'PIN_REFUSED', detail: /CKR_PIN_INCORRECT/ });
+  await t.rejects(createKeyStore(configuration, silent), { code: 'PIN_REFUSED', detail: /as this node wrote down/ });
+  t.equal(logins(), 2, 'the order was used up');
+
+  // Two wrong PINs: the token’s counter is low, and this machine knows nobody who tried a wrong one but itself.
+  t.match(await clear('--yes'), { code: 0 });
+  writeFileSync(slot.pinFile, pin, { mode: 0o600 });
+  t.ok(await createKeyStore(configuration, silent));
+  t.match(await clear(), { out: /^nothing was changed/ }, 'nothing is left to clear');
+});
+
+t.test('pin clear clears the cluster’s record too where the ceremony names the database', async (t) => {
+  const { slot, configuration, logins } = await wrongPin();
+  const recorded = { ...configuration, database: databases.driver };
+  const config = join(temporaryDirectory(t), 'ceremony.yaml');
+  writeFileSync(config, JSON.stringify(recorded));
+  await t.rejects(createKeyStore(recorded, silent), { code: 'PIN_REFUSED', detail: /CKR_PIN_INCORRECT/ });
+  t.match(await runCommand('pin', 'clear', '--config', config, '--slot', slot.name, '--yes'), {
+    code: 0,
+    out: /refused by node ceremony, slot wrong/,
+  });
+  await t.rejects(createKeyStore(recorded, silent), { code: 'PIN_REFUSED', detail: /CKR_PIN_INCORRECT/ });
+  t.equal(logins(), 2);
+});
+
+t.test('a process that dies while it tries a PIN has failed, also without a database', async (t) => {
+  const directory = temporaryDirectory(t);
+  const local = openLocalResults(directory);
+  const token = { label: 'vault', serial: 'f00', manufacturer: 'm', model: 'm', firmware: '1.0', flags: 0x408 };
+  const guarded = localGuard(local, { name: 'a' });
+  const died = guarded(
+    token,
+    Buffer.from(pin),
+    () => new Promise(() => {}),
+    () => 'none',
+  );
+  died.catch(() => {});
+  await until('the attempt is written down', () => local.read().length === 1);
+  const again = localGuard(openLocalResults(directory), { name: 'a' });
+  await t.rejects(
+    again(
+      token,
+      Buffer.from(pin),
+      async () => t.fail('tried'),
+      () => 'none',
+    ),
+    { code: 'PIN_REFUSED' },
+  );
+  // One whose login never reached the token has not tried.
+  const other = { ...token, serial: 'f01' };
+  await guarded(
+    other,
+    Buffer.from(pin),
+    async () => {},
+    () => 'none',
+  );
+  t.notOk(local.read().some(({ tokenSerial }) => tokenSerial === 'f01'));
 });
 
 t.test('with the cluster’s database: what any machine tried is not tried again', async (t) => {

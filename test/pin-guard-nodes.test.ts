@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { clearPin } from '../src/cli/node/pin.ts';
+import { clearPin } from '../src/cli/node/clear-pin.ts';
 import { driverConfiguration } from '../src/shared/configuration/driver.ts';
 import { loadConfiguration } from '../src/shared/configuration/load.ts';
 import { exitCodes } from '../src/shared/exit-codes.ts';

@@ -1,15 +1,14 @@
 import type pg from 'pg';
 import type { AuditEvent } from '../../shared/audit/event.ts';
 import { openAuditLog } from '../../shared/audit/open-log.ts';
-import type { DriverConfiguration } from '../../shared/configuration/driver.ts';
 import { inTransaction } from '../../shared/database/transaction.ts';
 import type { OrderAbout, SignedOrder } from '../../shared/orders/order.ts';
 import { auditedOrder } from '../../shared/orders/order-audit.ts';
-import { requireOrder } from '../../shared/orders/require-order.ts';
+import { type OrderedBy, requireOrder } from '../../shared/orders/require-order.ts';
 import { recordOrder } from '../../shared/orders/used-orders.ts';
 
 export interface Errand {
-  readonly configuration: DriverConfiguration;
+  readonly configuration: OrderedBy & { readonly node: string };
   /** Its name, for the audit log. */
   readonly command: string;
   /** Undefined for what needs no order. */

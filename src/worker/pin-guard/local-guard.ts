@@ -3,7 +3,7 @@ import { CodedError } from '../../shared/errors.ts';
 import type { FirstLogin } from '../hsm/login-guard.ts';
 import type { LocalResults } from './local-results.ts';
 import { pinVersion } from './pin-version.ts';
-import { pinVerdict } from './verdict.ts';
+import { type PinRow, pinVerdict } from './verdict.ts';
 
 /**
  * The PIN guard of a command that has no database: what this machine wrote down decides, by the same rules. It does not
@@ -15,22 +15,48 @@ export function localGuard(
 ): FirstLogin {
   return async ({ flags, label, serial }, pin, login, outcome) => {
     const guardGroup = slot.pinGuardGroup ?? (serial || label);
+    local.noteSlot({ slot: slot.name, guardGroup, tokenSerial: serial, tokenLabel: label });
     const version = await pinVersion(guardGroup, pin);
     const attempt = randomUUID();
     const known = local
       .read()
       .filter((one) => one.guardGroup === guardGroup)
       .map((one) => ({ ...one, where: `slot ${one.slot}, ${one.at}` }));
-    const verdict = pinVerdict({ tokenSerial: serial, version, flags, rows: [], local: known, attempt });
+    const rows = allowance(local.allowedAtMs(guardGroup), serial);
+    const verdict = pinVerdict({ tokenSerial: serial, version, flags, rows, local: known, attempt });
     if (verdict.do === 'latch') throw new CodedError(verdict.code, `token “${label}” (${serial}): ${verdict.why}`);
+
+    const result = { guardGroup, tokenSerial: serial, tokenLabel: label, slot: slot.name, version, attempt };
+    const opened = known.some(
+      (one) => one.tokenSerial === serial && one.version === version && one.state === 'succeeded',
+    );
+    // A process that dies while it tries has failed, as far as anybody will know.
+    if (!opened) local.write({ ...result, state: 'refused' });
     try {
       return await login();
     } finally {
       const state = outcome();
       if (state === 'refused' || state === 'succeeded') {
-        const result = { guardGroup, tokenSerial: serial, tokenLabel: label, slot: slot.name, version, attempt, state };
-        local.write(result);
-      }
+        local.write({ ...result, state });
+        local.useAllowance(guardGroup);
+      } else if (!opened) local.forget(result);
     }
   };
+}
+
+/** An operator’s order accounts for a counter that is low; no PIN has this version. */
+function allowance(allowedAtMs: number | undefined, tokenSerial: string): readonly PinRow[] {
+  if (allowedAtMs === undefined) return [];
+  const version = '0'.repeat(16);
+  return [
+    {
+      tokenSerial,
+      version,
+      state: 'cleared',
+      attempt: '',
+      alive: false,
+      endedAtMs: allowedAtMs,
+      where: 'this machine',
+    },
+  ];
 }

@@ -31,12 +31,25 @@ const slotGroup = z.object({
 });
 export type SlotGroup = z.infer<typeof slotGroup>;
 
+/** Beside the results, so that earlier versions, which read those, do not meet it. */
+const allowance = z.object({ guardGroup: z.string(), at: z.iso.datetime() });
+type Allowance = z.infer<typeof allowance>;
+
 export interface LocalResults {
   /** All that are stored. @throws CONFIG_INVALID for a directory that cannot be read. */
   read(): StoredResult[];
   write(result: Omit<StoredResult, 'at'>): void;
+  /** Of everything that shares the counter. */
+  refusals(guardGroup: string): StoredResult[];
   /** An operator's order. @returns how many refusals were forgotten. */
   forgetRefusals(guardGroup: string): number;
+  /** One result, as if there had been no attempt. */
+  forget(result: Omit<StoredResult, 'at' | 'state'>): void;
+  /** An operator's order where there is no database: one more try, also while the counter is low. */
+  allowOnce(guardGroup: string): void;
+  /** When that was; undefined when it was not, or the try has been made. */
+  allowedAtMs(guardGroup: string): number | undefined;
+  useAllowance(guardGroup: string): void;
   noteSlot(group: SlotGroup): void;
   slot(name: string): SlotGroup | undefined;
 }
@@ -56,6 +69,10 @@ export function openLocalResults(stateDirectory: string): LocalResults {
     return existsSync(file) ? parse(file, slotGroup) : undefined;
   }
 
+  function refused(guardGroup: string): { file: string; result: StoredResult }[] {
+    return results().filter(({ result }) => result.guardGroup === guardGroup && result.state === 'refused');
+  }
+
   return {
     read: () => results().map(({ result }) => result),
     write(result) {
@@ -63,11 +80,23 @@ export function openLocalResults(stateDirectory: string): LocalResults {
       const text = JSON.stringify({ ...result, at: new Date().toISOString() } satisfies StoredResult);
       attempt(directory, () => writeDurably(file, `${text}\n`));
     },
+    refusals: (guardGroup) => refused(guardGroup).map(({ result }) => result),
     forgetRefusals(guardGroup) {
-      const refused = results().filter(({ result }) => result.guardGroup === guardGroup && result.state === 'refused');
-      for (const { file } of refused) attempt(directory, () => rmSync(file));
-      return refused.length;
+      const found = refused(guardGroup);
+      for (const { file } of found) attempt(directory, () => rmSync(file));
+      return found.length;
     },
+    forget: (result) => attempt(directory, () => rmSync(resultFile(directory, result), { force: true })),
+    allowOnce(guardGroup) {
+      const text = JSON.stringify({ guardGroup, at: new Date().toISOString() } satisfies Allowance);
+      attempt(directory, () => writeDurably(allowanceFile(directory, guardGroup), `${text}\n`));
+    },
+    allowedAtMs(guardGroup) {
+      const file = allowanceFile(directory, guardGroup);
+      return existsSync(file) ? Date.parse(parse(file, allowance).at) : undefined;
+    },
+    useAllowance: (guardGroup) =>
+      attempt(directory, () => rmSync(allowanceFile(directory, guardGroup), { force: true })),
     noteSlot(group) {
       if (isDeepStrictEqual(slot(group.slot), group)) return;
       attempt(directory, () => writeDurably(slotFile(directory, group.slot), `${JSON.stringify(group)}\n`));
@@ -76,11 +105,19 @@ export function openLocalResults(stateDirectory: string): LocalResults {
   };
 }
 
-function resultFile(directory: string, { guardGroup, tokenSerial, version }: Omit<StoredResult, 'at'>): string {
+function resultFile(
+  directory: string,
+  { guardGroup, tokenSerial, version }: Pick<StoredResult, 'guardGroup' | 'tokenSerial' | 'version'>,
+): string {
   const name = createHash('sha256')
     .update(JSON.stringify([guardGroup, tokenSerial, version]))
     .digest('hex');
   return join(directory, `result-${name.slice(0, 32)}.json`);
+}
+
+function allowanceFile(directory: string, guardGroup: string): string {
+  const name = createHash('sha256').update(guardGroup).digest('hex');
+  return join(directory, `allowed-${name.slice(0, 32)}.json`);
 }
 
 function slotFile(directory: string, slot: string): string {
