@@ -2,17 +2,15 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { p2pkh, p2wpkh, Script, SigHash, Transaction } from '@scure/btc-signer';
 import { RawWitness } from '@scure/btc-signer/script.js';
 import type { Signature } from '../driver-protocol.ts';
+import type { MessageFormat } from './bitcoin-message-format.ts';
 import { witnessSignature } from './bitcoin-signature.ts';
 import { hexOfBytes } from './hex-text.ts';
 
 /**
  * BIP 322, generic signed messages, for the P2WPKH address of a key: a transaction `to_spend` that nobody can send
  * commits to message and address, and a transaction `to_sign` that spends it is signed.
+ * @param publicKey compressed, hex.
  */
-export const messageFormats = ['Simple', 'Full'] as const;
-export type MessageFormat = (typeof messageFormats)[number];
-
-/** @param publicKey compressed, hex. */
 export function bip322Digest(message: Buffer, publicKey: string): Buffer {
   const key = bytesOf(publicKey);
   return Buffer.from(toSign(message, key).preimageWitnessV0(0, p2pkh(key).script, SigHash.ALL, 0n));

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CodedError } from '../errors.ts';
-import { messageFormats } from './bitcoin-message.ts';
+import { messageFormats } from './bitcoin-message-format.ts';
 import { hexTextPattern } from './hex-text.ts';
 import { blockchainKinds, networks } from './networks.ts';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { messageFormats } from './bitcoin-message.ts';
+import { messageFormats } from './bitcoin-message-format.ts';
 
 /**
  * How signatures are joined into the answer: plain JSON that is stored with the request, so that any process can give

@@ -64,7 +64,7 @@ export function createSignJob(dependencies: SignDependencies): Job<LeasedSign, M
           else if (frozen !== undefined) steps.set(request.id, refused(frozen));
           else if (before !== undefined) steps.set(request.id, ended(storedOutcome(before, key.key, digests)));
           else {
-            const unauthorised = policy.sign(request, key.key);
+            const unauthorised = await policy.sign(request, key.key);
             if (unauthorised !== undefined) steps.set(request.id, refused(unauthorised));
             else ready.push({ request, key: key.key, digests });
           }

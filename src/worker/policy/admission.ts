@@ -6,11 +6,11 @@ import type { Count } from '../metrics.ts';
 import { createQuietLog } from '../quiet-log.ts';
 import type { WrappedKey } from '../wrapped-key.ts';
 import { clockText, isClockDoubtful } from './clock.ts';
+import { createContentCheck } from './content-check.ts';
 import { refuseKeyAuthority } from './generate-key-authority.ts';
 import type { Policy, PolicyState } from './policy-state.ts';
 import { isRefusal, type Refusal, refusal } from './refusal.ts';
 import { refuseSignAuthority } from './sign-authority.ts';
-import { signContent } from './sign-content.ts';
 import type { AuthorityRules } from './user-action.ts';
 
 export interface AdmissionRules {
@@ -35,7 +35,7 @@ export interface AdmissionDecisions {
   /** Whatever was done for it before: nothing leaves the driver for what is frozen. */
   frozen(request: LeasedRequest): Refusal | undefined;
   /** For what was not done before: a second delivery gets what there is. */
-  sign(request: LeasedSign, key: WrappedKey): Refusal | undefined;
+  sign(request: LeasedSign, key: WrappedKey): Promise<Refusal | undefined>;
   generateKey(request: LeasedGenerateKey): Refusal | undefined;
 }
 
@@ -53,6 +53,7 @@ const mostWallets = 20_000;
 export function createAdmission({ keyStore, rules, state, count, log }: AdmissionParts): Admission {
   const quiet = createQuietLog(log);
   const { mode, kinds, maxAgeMs } = rules;
+  const signContent = createContentCheck(mode !== 'off' || kinds !== undefined);
   let wallets = { version: 0, known: new Set<string>() };
 
   /** Refuses, or only says that it would have. */
@@ -75,11 +76,11 @@ export function createAdmission({ keyStore, rules, state, count, log }: Admissio
   function decisions(policy: Policy): AdmissionDecisions {
     return {
       frozen: (request) => refuseFrozen(policy, request, keyStore),
-      sign(request, key) {
+      async sign(request, key) {
         // A policy of kinds holds in every mode; the payload that it reads must then at least be what is signed.
         const kindsCount = kinds !== undefined || key.allowedKinds.length > 0;
         if (mode === 'off' && !kindsCount) return undefined;
-        const content = signContent(request, key, kinds);
+        const content = await signContent(request, key, kinds);
         if (isRefusal(content) && !kindsCount) return judge(request, content);
         if (isRefusal(content)) {
           if (content.refused !== 'KIND_NOT_ALLOWED') count('authorisations_refused');
