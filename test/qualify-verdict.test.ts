@@ -5,11 +5,14 @@ import { reportError } from '../src/qualify/qualify.ts';
 import type { Report, SlotReport } from '../src/qualify/report.ts';
 import { findSessionLimit } from '../src/qualify/session-limit.ts';
 import { bestMethod, judge } from '../src/qualify/verdict.ts';
+import { worstOf } from '../src/qualify/worst-of.ts';
 import type { Curve } from '../src/shared/keys.ts';
 import { tryAttacks } from '../src/worker/hsm/attacks/attacks.ts';
-import { plainWrappingKey, throwAwayMasterKey } from '../src/worker/hsm/attacks/throw-away.ts';
+import { hmacWorks, plainWrappingKey, throwAwayMasterKey } from '../src/worker/hsm/attacks/throw-away.ts';
 import { CKA, CKM } from '../src/worker/hsm/constants.ts';
 import { openEntrance } from '../src/worker/hsm/delivery/entrance.ts';
+import { takeWhatItCan } from '../src/worker/hsm/delivery/stored-keys.ts';
+import { storedMasterKey } from '../src/worker/hsm/delivery/templates.ts';
 import { Pkcs11Fault } from '../src/worker/hsm/fault.ts';
 import type { Cryptoki } from '../src/worker/hsm/module.ts';
 import { sessionWith } from '../src/worker/hsm/session.ts';
@@ -68,6 +71,66 @@ t.test(
   },
 );
 
+t.test('a token that has stopped working has refused nothing', async (t) => {
+  const entrance = openEntrance(cryptoki, handle);
+  if ('refusal' in entrance) throw new Error(entrance.refusal);
+  const made = throwAwayMasterKey(handle, slot.module, entrance, rfc5649.mechanism)?.handle ?? Buffer.alloc(8);
+  const refuseUnwrapping = (): never => {
+    throw new Pkcs11Fault('C_UnwrapKey', 0x06);
+  };
+  t.throws(() => possible(made, { unwrapKey: refuseUnwrapping }), Pkcs11Fault, 'from the start');
+  let left = 4;
+  const failing: Cryptoki['unwrapKey'] = (...call) => {
+    left -= 1;
+    return left > 0 ? cryptoki.unwrapKey(...call) : refuseUnwrapping();
+  };
+  t.throws(() => possible(made, { unwrapKey: failing }), Pkcs11Fault, 'in the middle');
+  const worn: Cryptoki['copyObject'] = () => {
+    throw new Pkcs11Fault('C_CopyObject', 0xb3);
+  };
+  t.throws(() => possible(made, { copyObject: worn }), Pkcs11Fault, 'a session that is gone');
+});
+
+t.test('where no key can be brought in, the throw-away is generated with the same template', async (t) => {
+  const made = throwAwayMasterKey(handle, slot.module, undefined, rfc5649.mechanism);
+  t.same(made?.notTaken, []);
+  t.same(possible(made?.handle ?? Buffer.alloc(8)), []);
+});
+
+t.test('a refusal that is no word on the template must be given twice before something is left out', async (t) => {
+  const template = storedMasterKey({ label: 'x', ckaId: '00' }, rfc5649.mechanism);
+  const asked: number[] = [];
+  const answering =
+    (...refusals: readonly number[]) =>
+    (kept: readonly unknown[]): Buffer => {
+      asked.push(template.length - kept.length);
+      const code = refusals[asked.length - 1];
+      if (code !== undefined) throw new Pkcs11Fault('C_UnwrapKey', code);
+      return Buffer.alloc(8);
+    };
+  const leftOut = (...refusals: readonly number[]): readonly number[] => {
+    asked.length = 0;
+    takeWhatItCan(template, answering(...refusals));
+    return [...asked];
+  };
+  t.same(leftOut(0x30), [0, 0], 'a device that was busy once takes the whole');
+  t.same(leftOut(0x30, 0x30), [0, 0, 1]);
+  t.same(leftOut(0x12), [0, 1], 'an attribute that it does not know');
+  t.throws(() => leftOut(0xb3), Pkcs11Fault, 'a session that is gone says nothing');
+  t.throws(() => leftOut(0x02), Pkcs11Fault, 'nor does a token without memory');
+});
+
+t.test('the HMAC must be what software makes of the same key', async (t) => {
+  const entrance = openEntrance(cryptoki, handle);
+  if ('refusal' in entrance) throw new Error(entrance.refusal);
+  t.ok(hmacWorks(cryptoki, handle, entrance));
+  t.ok(hmacWorks(cryptoki, handle, undefined));
+  for (const sign of [() => Buffer.alloc(32, 1), () => randomBytes(32), () => Buffer.alloc(16, 1)]) {
+    t.notOk(hmacWorks({ ...cryptoki, sign }, handle, entrance));
+    t.notOk(hmacWorks({ ...cryptoki, sign }, handle, undefined));
+  }
+});
+
 t.test('the session limit is what the token refuses, and every session is closed again', async (t) => {
   let open = 0;
   const small: Cryptoki = {
@@ -82,6 +145,10 @@ t.test('the session limit is what the token refuses, and every session is closed
     },
   };
   t.same(findSessionLimit(small, Buffer.alloc(8)), { opened: 16, refusal: 'CKR_SESSION_COUNT' });
+  const removed = (): never => {
+    throw new Pkcs11Fault('C_OpenSession', 0x32);
+  };
+  t.throws(() => findSessionLimit({ ...small, openSession: removed }, Buffer.alloc(8)), Pkcs11Fault, 'no limit');
   t.equal(open, 0);
 });
 
@@ -97,22 +164,16 @@ const good: WrapFacts = { rows: [row('secp256k1'), row('P-256')], confirmed: [rf
 const enforced: AttackFacts = {
   p384: { works: true },
   notTaken: [],
+  underTemplate: [row('secp256k1'), row('P-256')],
   attacks: [{ name: 'an attack', refused: true, answer: 'CKR_X' }],
 };
 
 t.test('a verdict says why it is not a better one', async (t) => {
   t.same(judge(good, enforced), { tier: 'A', reasons: [] });
-  t.same(
-    judge(good, {
-      p384: { works: true },
-      notTaken: [],
-      attacks: [{ name: 'an attack', refused: false, answer: 'possible' }],
-    }),
-    {
-      tier: 'B',
-      reasons: ['possible: an attack'],
-    },
-  );
+  t.same(judge(good, { ...enforced, attacks: [{ name: 'an attack', refused: false, answer: 'possible' }] }), {
+    tier: 'B',
+    reasons: ['possible: an attack'],
+  });
   t.match(judge(good, { ...enforced, notTaken: ['CKA_UNWRAP_TEMPLATE'] }), {
     tier: 'B',
     reasons: [/does not take CKA_UNWRAP_TEMPLATE/],
@@ -126,6 +187,31 @@ t.test('a verdict says why it is not a better one', async (t) => {
     reasons: [/P-256: refused/],
   });
   t.match(judge({ ...good, hmac: false }, enforced), { tier: 'unfit', reasons: [/HMAC/] });
+  t.match(judge({ ...good, confirmed: [] }, undefined), {
+    tier: 'unfit',
+    reasons: [/is not what it is called: OpenSSL does not open it \(RFC5649 0x210A\)/],
+  });
+  t.match(judge(good, { ...enforced, underTemplate: [row('secp256k1'), row('P-256', false)] }), {
+    tier: 'unfit',
+    reasons: [/a key with the master key’s template does not do P-256 \(P-256: refused\)/],
+  });
+  t.match(judge(good, { ...enforced, attacks: [] }), { tier: 'B', reasons: ['no attack was tried'] });
+  t.match(judge(good, undefined), { tier: 'unfit', reasons: [/.+/] }, 'never without a reason');
+});
+
+t.test('an attack counts as refused only where it was refused with the blobs of every curve', async (t) => {
+  const refused = (name: string) => ({ name, refused: true, answer: 'CKR_X' });
+  const possible = { name: 'one', refused: false, answer: 'possible' };
+  t.same(
+    worstOf([
+      { curve: 'P-256', attacks: [refused('one'), refused('two')] },
+      { curve: 'ed25519', attacks: [possible, { ...refused('two'), answer: 'CKR_Y' }] },
+    ]),
+    [
+      { name: 'one', refused: false, answer: 'possible with ed25519' },
+      { name: 'two', refused: true, answer: 'CKR_X, CKR_Y' },
+    ],
+  );
 });
 
 t.test('a mechanism that is not what it is called is not chosen', async (t) => {
@@ -152,8 +238,16 @@ t.test('a report becomes the gravest of its errors', async (t) => {
     detail: 'slot s1: another',
   });
   const stuck = { from: 's0', to: 's1', curve: 'ed25519', portable: false, why: 'x' } as const;
-  t.match(reportError({ ...slots({ identity: proven, verdict: a }), portability: [stuck] }), {
+  const able = { ...proven, curves: ['ed25519'] } as const;
+  const both = slots({ identity: able, verdict: a }, { identity: able, verdict: a });
+  t.match(reportError({ ...both, portability: [stuck] }), {
     code: 'MASTER_KEY_OTHER',
     detail: 'blobs are not portable: ed25519 from s0 to s1',
   });
+  const unable = slots({ identity: able, verdict: a }, { identity: proven, verdict: a });
+  t.equal(
+    reportError({ ...unable, portability: [stuck] }),
+    undefined,
+    's1 cannot do the curve and gets no such requests',
+  );
 });

@@ -17,15 +17,18 @@ export interface QualifyCalls {
   /** Every curve under every wrap method, on a throw-away key. */
   wraps: { ask: undefined; answer: WrapFacts };
   /** Makes the throw-away key with the master key's template, and tries every attack on it. */
-  attacks: { ask: { method: WrapMethod; curve: Curve }; answer: AttackFacts };
+  attacks: { ask: { method: WrapMethod; curves: readonly Curve[] }; answer: AttackFacts };
   sessions: { ask: undefined; answer: SessionFacts };
   /** On the throw-away key of `attacks`. */
   rates: {
     ask: { method: WrapMethod; curves: readonly Curve[]; threadCounts: readonly number[] };
     answer: readonly Rates[];
   };
-  /** @throws MASTER_KEY_… when the slot does not hold the key store's keys. */
-  identity: { ask: { ceremony: CeremonyFile; curves: readonly Curve[] }; answer: readonly Curve[] };
+  /**
+   * Under the method that the ceremony pinned.
+   * @throws MASTER_KEY_… when the slot does not hold the key store's keys, HSM_UNFIT when it can do no curve under it.
+   */
+  identity: { ask: CeremonyFile; answer: readonly Curve[] };
   /** For the cross-canary: a key made under the master key, and opened under it. After `identity`. */
   make: { ask: Curve; answer: MadeBlob };
   prove: { ask: MadeBlob; answer: undefined };
@@ -51,6 +54,9 @@ export interface AttackFacts {
   readonly p384: P384Facts;
   /** Attributes of the master key's template that the token did not take. */
   readonly notTaken: readonly string[];
+  /** The round trip of each curve again, with a master key of that template. */
+  readonly underTemplate: readonly ProbedCurve[];
+  /** Refused is what was refused with the blobs of every curve. */
   readonly attacks: readonly Attack[];
 }
 

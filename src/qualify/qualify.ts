@@ -7,7 +7,7 @@ import type { DriverConfiguration } from '../shared/configuration/driver.ts';
 import type { TokenConfiguration } from '../shared/configuration/sections.ts';
 import { asCodedError, CodedError } from '../shared/errors.ts';
 import type { Curve } from '../shared/keys.ts';
-import type { QualifyCalls } from './calls.ts';
+import type { MadeBlob, QualifyCalls } from './calls.ts';
 import type { Identity, Portability, Report, SlotReport } from './report.ts';
 import { bestMethod, judge } from './verdict.ts';
 
@@ -100,12 +100,13 @@ async function qualifySlot(
   if (best !== undefined) {
     const { method, curves } = best;
     say('attacks on a throw-away key');
-    attacks = await child.ask('attacks', { method, curve: 'P-256' });
+    attacks = await child.ask('attacks', { method, curves });
     say('rates');
     const threadCounts = wantedThreads.filter((count) => count < sessions.opened);
-    rates = await child.ask('rates', { method, curves, threadCounts });
+    const working = attacks.underTemplate.filter(({ works }) => works).map(({ curve }) => curve);
+    rates = await child.ask('rates', { method, curves: working, threadCounts });
   }
-  const identity = await identify(child, ceremony, best?.curves ?? []);
+  const identity = await identify(child, ceremony);
   const verdict = judge(wraps, attacks);
   const common = { name: slot.name, module: slot.module, ...facts, wraps, sessions, reconnectMs, rates };
   const report = {
@@ -118,15 +119,11 @@ async function qualifySlot(
   return { slot, child, report };
 }
 
-async function identify(
-  child: Child<QualifyCalls>,
-  ceremony: CeremonyFile | undefined,
-  curves: readonly Curve[],
-): Promise<Identity> {
+async function identify(child: Child<QualifyCalls>, ceremony: CeremonyFile | undefined): Promise<Identity> {
   if (ceremony === undefined) return { state: 'not checked', why: 'there is no ceremony file yet' };
   const masterKeyId = ceremony.masterKey.id;
   try {
-    return { state: 'proven', masterKeyId, curves: await child.ask('identity', { ceremony, curves }) };
+    return { state: 'proven', masterKeyId, curves: await child.ask('identity', ceremony) };
   } catch (error) {
     const { code, detail } = asCodedError(error);
     return { state: 'not proven', masterKeyId, code, why: detail };
@@ -137,27 +134,30 @@ async function identify(
 async function crossCanaries(qualified: readonly Qualified[]): Promise<Portability[]> {
   const found: Portability[] = [];
   for (const from of qualified) {
-    if (from.report.identity.state !== 'proven' || qualified.length < 2) continue;
+    const others = qualified.filter((one) => one !== from && one.report.identity.state !== 'not checked');
+    if (from.report.identity.state !== 'proven' || others.length === 0) continue;
     for (const curve of from.report.identity.curves) {
       const made = await from.child.ask('make', curve);
-      for (const to of qualified) {
-        const { identity } = to.report;
-        if (to === from || identity.state === 'not checked') continue;
+      for (const to of others) {
+        const why = await obstacle(to, made);
         const pair = { from: from.report.name, to: to.report.name, curve };
-        if (identity.state === 'not proven') {
-          found.push({ ...pair, portable: false, why: `${to.report.name} does not hold the key store’s keys` });
-          continue;
-        }
-        try {
-          await to.child.ask('prove', made);
-          found.push({ ...pair, portable: true });
-        } catch (error) {
-          found.push({ ...pair, portable: false, why: asCodedError(error).detail });
-        }
+        found.push(why === undefined ? { ...pair, portable: true } : { ...pair, portable: false, why });
       }
     }
   }
   return found;
+}
+
+/** Why a slot does not open a key; undefined when it does, and signs. */
+async function obstacle({ child, report: { name, identity } }: Qualified, made: MadeBlob): Promise<string | undefined> {
+  if (identity.state !== 'proven') return `${name} does not hold the key store’s keys`;
+  if (!identity.curves.includes(made.curve)) return `${name} cannot do ${made.curve}`;
+  try {
+    await child.ask('prove', made);
+    return undefined;
+  } catch (error) {
+    return asCodedError(error).detail;
+  }
 }
 
 /**
@@ -168,7 +168,10 @@ export function reportError({ slots, portability }: Report): CodedError | undefi
   for (const { name, identity } of slots) {
     if (identity.state === 'not proven') return new CodedError(identity.code, `slot ${name}: ${identity.why}`);
   }
-  const stuck = portability.filter(({ portable }) => !portable);
+  // A slot that cannot do a curve at all gets no such requests; one that can, and does not open the blob, is another matter.
+  const can = (name: string, curve: Curve): boolean =>
+    slots.some((one) => one.name === name && one.identity.state === 'proven' && one.identity.curves.includes(curve));
+  const stuck = portability.filter(({ portable, to, curve }) => !portable && can(to, curve));
   if (stuck.length > 0) {
     const list = stuck.map(({ from, to, curve }) => `${curve} from ${from} to ${to}`);
     return new CodedError('MASTER_KEY_OTHER', `blobs are not portable: ${list.join(', ')}`);

@@ -15,7 +15,7 @@ export function reportText({ at, keyStore, slots, portability }: Report): string
 
 const tiers: Readonly<Record<Tier, string>> = {
   A: 'tier A: the master key’s template is enforced; PIN and blob together do not give a private key',
-  B: 'tier B: works, but somebody with the PIN and a blob can extract the key in it',
+  B: 'tier B: works, but somebody with the PIN and a blob can extract the key in it, or it could not be ruled out',
   unfit: 'UNFIT',
 };
 
@@ -40,6 +40,9 @@ function slotText(slot: SlotReport): string[] {
       const method = { algorithm: row.wrapAlgorithm, mechanism: row.wrapMechanism };
       return `  ${row.curve.padEnd(10)} ${methodName(method).padEnd(22)} ${row.works ? `works${confirmation(slot, method)}` : row.failure}`;
     }),
+    ...(attacks?.underTemplate ?? []).flatMap(({ curve, works, failure }) =>
+      works ? [] : [`  ${curve.padEnd(10)} not with the master key’s template: ${failure}`],
+    ),
     ...(attacks === undefined ? [] : [`  P-384      ${p384Text(attacks)} (no curve of this driver)`]),
     '',
     ...(attacks === undefined ? [] : attackText(attacks)),
@@ -90,7 +93,9 @@ function identityText(identity: Identity): string {
     case 'proven':
       return `holds ${identity.masterKeyId} (canaries: ${identity.curves.join(', ')})`;
     case 'not proven':
-      return `does NOT hold ${identity.masterKeyId}: ${identity.why}`;
+      return identity.code.startsWith('MASTER_KEY_')
+        ? `does NOT hold ${identity.masterKeyId}: ${identity.why}`
+        : `NOT proven to hold ${identity.masterKeyId}: ${identity.why}`;
     case 'not checked':
       return `not checked: ${identity.why}`;
     default:

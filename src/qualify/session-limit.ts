@@ -15,7 +15,8 @@ export function findSessionLimit(cryptoki: Cryptoki, slot: Handle): SessionFacts
     while (sessions.length + 1 < bound) sessions.push(cryptoki.openSession(slot));
     return { opened: bound };
   } catch (error) {
-    if (!(error instanceof Pkcs11Fault)) throw error;
+    // A token that is gone has refused nothing.
+    if (!(error instanceof Pkcs11Fault) || error.ckr.gone === true) throw error;
     return { opened: sessions.length + 1, refusal: error.ckr.name };
   } finally {
     for (const session of sessions) cryptoki.closeSession(session);

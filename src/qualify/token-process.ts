@@ -1,14 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { serveParent } from '../ceremony/child.ts';
 import { logInOnce, type Opened } from '../ceremony/log-in-once.ts';
+import { methodText } from '../ceremony/wrap-choice.ts';
 import { type CeremonyFile, wrapMechanismOn } from '../shared/ceremony-file.ts';
 import type { TokenConfiguration } from '../shared/configuration/sections.ts';
 import { CodedError } from '../shared/errors.ts';
+import type { Curve } from '../shared/keys.ts';
 import type { WrapMethod } from '../shared/wrap-algorithms.ts';
 import { tryAttacks } from '../worker/hsm/attacks/attacks.ts';
 import { hmacWorks, plainWrappingKey, throwAwayMasterKey } from '../worker/hsm/attacks/throw-away.ts';
-import { type Entrance, openEntrance } from '../worker/hsm/delivery/entrance.ts';
-import { provenWrapMethods } from '../worker/hsm/delivery/transport.ts';
+import { openEntrance } from '../worker/hsm/delivery/entrance.ts';
+import { type Entrance, provenWrapMethods } from '../worker/hsm/delivery/transport.ts';
 import { codedError } from '../worker/hsm/failure.ts';
 import { proveCanaries, proveKeys } from '../worker/hsm/identity.ts';
 import type { Handle } from '../worker/hsm/module.ts';
@@ -20,6 +22,7 @@ import { everyWrapMethod } from '../worker/hsm/wrap.ts';
 import type { AttackFacts, QualifyCalls, WrapFacts } from './calls.ts';
 import { measureRates } from './rates.ts';
 import { findSessionLimit } from './session-limit.ts';
+import { worstOf } from './worst-of.ts';
 
 /**
  * Entry of the process that owns one slot during a qualification: a vendor's library may crash or hang, and never in the
@@ -51,7 +54,7 @@ serveParent<QualifyCalls>({
     }),
 
   wraps: () => coded(wraps),
-  attacks: ({ method, curve }) => coded(() => attacks(method, curve)),
+  attacks: ({ method, curves }) => coded(() => attacks(method, curves)),
 
   sessions: () =>
     coded(() => {
@@ -66,11 +69,11 @@ serveParent<QualifyCalls>({
       return measureRates({ module: slot.module, slot: token.slot, masterKey, method }, curves, threadCounts);
     }),
 
-  identity: ({ ceremony, curves }) =>
+  identity: (ceremony) =>
     coded(() => {
       const session = sessionOfStore(ceremony);
       proveKeys(session, ceremony, present(opened).token.info.serial);
-      const proven = proveCanaries(session, ceremony, curves);
+      const proven = proveCanaries(session, ceremony, curvesUnder(session.wrapMethod));
       identified = session;
       return proven;
     }),
@@ -111,23 +114,51 @@ function wraps(): WrapFacts {
     'refusal' in found
       ? found
       : provenWrapMethods(cryptoki, handle, found.transportKey, found.publicKey, found.hash, methods);
-  return { rows, confirmed, hmac: hmacWorks(cryptoki, handle) };
+  return { rows, confirmed, hmac: hmacWorks(cryptoki, handle, entrance) };
 }
 
-function attacks(wrapMethod: WrapMethod, curve: QualifyCalls['attacks']['ask']['curve']): AttackFacts {
-  const { cryptoki, handle, slot } = present(opened);
-  const made =
-    entrance === undefined ? undefined : throwAwayMasterKey(handle, slot.module, entrance, wrapMethod.mechanism);
-  throwAway = made?.handle ?? plainWrappingKey(cryptoki, handle);
-  const session = sessionWith(cryptoki, handle, { masterKey: throwAway, integrityKey: throwAway, wrapMethod });
-  const p384 = tryP384(session);
-  const found = tryAttacks(session, curve);
-  // The attacks may have changed it: the rates are measured on a fresh one.
-  if (entrance !== undefined && made !== undefined) {
-    session.destroy(throwAway);
-    throwAway = throwAwayMasterKey(handle, slot.module, entrance, wrapMethod.mechanism)?.handle;
-  }
-  return { p384, notTaken: made?.notTaken ?? ['the template as a whole'], attacks: found };
+/** Each curve's attacks on a key of its own: an attack that succeeds changes it. */
+function attacks(wrapMethod: WrapMethod, curves: readonly Curve[]): AttackFacts {
+  const { cryptoki, handle, slot, token } = present(opened);
+  const make = () => throwAwayMasterKey(handle, slot.module, entrance, wrapMethod.mechanism);
+  const sessionOn = (key: Handle): Session =>
+    sessionWith(cryptoki, handle, { masterKey: key, integrityKey: key, wrapMethod });
+  const made = make();
+  const first = made?.handle ?? plainWrappingKey(cryptoki, handle);
+  throwAway = first; // nothing below changes it: the rates are measured on it
+  const session = sessionOn(first);
+  const underTemplate = probeCurves(session, token).filter(({ curve }) => curves.includes(curve));
+  const working = underTemplate.filter(({ works }) => works).map(({ curve }) => curve);
+  const tries = working.map((curve) => {
+    const key = make()?.handle ?? plainWrappingKey(cryptoki, handle);
+    try {
+      return { curve, attacks: tryAttacks(sessionOn(key), curve) };
+    } finally {
+      session.destroy(key);
+    }
+  });
+  return {
+    p384: tryP384(session),
+    notTaken: made?.notTaken ?? ['the template as a whole'],
+    underTemplate,
+    attacks: worstOf(tries),
+  };
+}
+
+/** By keys of its own: which canaries the token could open, if it holds their master key. @throws HSM_UNFIT for none */
+function curvesUnder(wrapMethod: WrapMethod): Curve[] {
+  const { cryptoki, handle, token } = present(opened);
+  const key = plainWrappingKey(cryptoki, handle);
+  const session = sessionWith(cryptoki, handle, { masterKey: key, integrityKey: key, wrapMethod });
+  const rows = probeCurves(session, token);
+  session.destroy(key);
+  const working = rows.filter(({ works }) => works).map(({ curve }) => curve);
+  if (working.length > 0) return working;
+  const failures = rows.flatMap(({ failure }) => failure ?? []).join('; ');
+  throw new CodedError(
+    'HSM_UNFIT',
+    `no curve passes the round trip under ${methodText(wrapMethod)}, which the ceremony pinned (${failures})`,
+  );
 }
 
 /** On a session of its own, which it closes when the keys are not there. */

@@ -1,10 +1,14 @@
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { CKA, CKK, CKM, CKO } from '../constants.ts';
-import type { Entrance } from '../delivery/entrance.ts';
-import { type NestedAttribute, unwrapWithNestedTemplate } from '../delivery/nested-template.ts';
+import type { KeyName } from '../delivery/keys.ts';
+import {
+  generateWithNestedTemplate,
+  type NestedAttribute,
+  unwrapWithNestedTemplate,
+} from '../delivery/nested-template.ts';
 import { type StoredKey, takeWhatItCan } from '../delivery/stored-keys.ts';
-import { storedMasterKey } from '../delivery/templates.ts';
-import { encryptFor, oaep } from '../delivery/transport.ts';
+import { storedIntegrityKey, storedMasterKey } from '../delivery/templates.ts';
+import { type Entrance, encryptFor, importKnown, oaep } from '../delivery/transport.ts';
 import { Pkcs11Fault } from '../fault.ts';
 import type { Attribute, Cryptoki, Handle } from '../module.ts';
 
@@ -44,11 +48,22 @@ export function hmacKey(cryptoki: Cryptoki, session: Handle): Handle {
   ]);
 }
 
-/** Whether the token makes an HMAC-SHA-256 with a key of its own. */
-export function hmacWorks(cryptoki: Cryptoki, session: Handle): boolean {
+/**
+ * Whether the token makes an HMAC-SHA-256 with a key in it: what software makes of the same key, where a known one can be
+ * brought in (under the integrity key's template); else at least 32 bytes that depend on the message and on nothing else.
+ */
+export function hmacWorks(cryptoki: Cryptoki, session: Handle, entrance: Entrance | undefined): boolean {
+  const message = randomBytes(40);
+  const mac = (key: Handle, of: Buffer): Buffer => cryptoki.sign(session, { mechanism: CKM.SHA256_HMAC }, key, of);
   try {
-    const key = hmacKey(cryptoki, session);
-    return cryptoki.sign(session, { mechanism: CKM.SHA256_HMAC }, key, randomBytes(40)).length === 32;
+    if (entrance === undefined) {
+      const key = hmacKey(cryptoki, session);
+      const made = mac(key, message);
+      return made.length === 32 && made.equals(mac(key, message)) && !made.equals(mac(key, randomBytes(40)));
+    }
+    const secret = randomBytes(32);
+    const key = importKnown(cryptoki, session, entrance, secret, inSession(storedIntegrityKey(throwAwayName())));
+    return mac(key, message).equals(createHmac('sha256', secret).update(message).digest());
   } catch (error) {
     if (error instanceof Pkcs11Fault && error.ckr.gone !== true) return false;
     throw error;
@@ -56,21 +71,27 @@ export function hmacWorks(cryptoki: Cryptoki, session: Handle): boolean {
 }
 
 /**
- * A key with the master key's template, made the way the ceremony makes it, but as a session object.
+ * A key with the master key's template, made the way the ceremony makes it, but as a session object; where no key can be
+ * brought in, generated with the same template, as a vendor's tools would.
  * @returns undefined when the token takes it in no form.
  */
 export function throwAwayMasterKey(
   session: Handle,
   module: string,
-  { transportKey, publicKey, hash }: Entrance,
+  entrance: Entrance | undefined,
   wrapMechanism: number,
 ): StoredKey | undefined {
-  const name = { label: 'hsm-driver qualify', ckaId: randomBytes(16).toString('hex') };
-  const template = storedMasterKey(name, wrapMechanism).map(
-    (one): NestedAttribute => (one.type === CKA.TOKEN ? attribute(CKA.TOKEN, false) : one),
-  );
-  const blob = encryptFor(publicKey, hash, randomBytes(32));
+  const template = inSession(storedMasterKey(throwAwayName(), wrapMechanism));
   try {
+    if (entrance === undefined) {
+      // Before the others: nothing may follow CKA_MODIFIABLE.
+      const valueLength = attribute(CKA.VALUE_LEN, 32);
+      return takeWhatItCan(template, (kept) =>
+        generateWithNestedTemplate(module, session, { mechanism: CKM.AES_KEY_GEN }, [valueLength, ...kept]),
+      );
+    }
+    const { transportKey, publicKey, hash } = entrance;
+    const blob = encryptFor(publicKey, hash, randomBytes(32));
     return takeWhatItCan(template, (kept) =>
       unwrapWithNestedTemplate(module, session, oaep(hash), transportKey.privateKey, blob, kept),
     );
@@ -78,4 +99,12 @@ export function throwAwayMasterKey(
     if (error instanceof Pkcs11Fault && error.ckr.gone !== true) return undefined;
     throw error;
   }
+}
+
+function throwAwayName(): KeyName {
+  return { label: 'hsm-driver qualify', ckaId: randomBytes(16).toString('hex') };
+}
+
+function inSession<One extends NestedAttribute>(template: readonly One[]): One[] {
+  return template.map((one) => (one.type === CKA.TOKEN ? { ...one, value: false } : one));
 }

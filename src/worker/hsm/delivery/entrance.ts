@@ -3,21 +3,12 @@ import { Pkcs11Fault } from '../fault.ts';
 import type { Cryptoki, Handle } from '../module.ts';
 import { wrapCandidates } from '../wrap.ts';
 import {
+  type Entrance,
   generateTransportKey,
-  type OaepHash,
   openableHashes,
   provenWrapMethods,
   readTransportKey,
-  type TransportKey,
-  type TransportPublicKey,
 } from './transport.ts';
-
-/** An RSA key pair, of session objects, through which secrets that this process knows reach the token. */
-export interface Entrance {
-  readonly transportKey: TransportKey;
-  readonly publicKey: TransportPublicKey;
-  readonly hash: OaepHash;
-}
 
 /** @returns why not, when the token makes no RSA-4096 key or opens no RSA-OAEP blob. */
 export function openEntrance(cryptoki: Cryptoki, session: Handle): Entrance | { readonly refusal: string } {

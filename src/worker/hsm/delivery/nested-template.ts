@@ -4,12 +4,14 @@ import { Pkcs11Fault } from '../fault.ts';
 import type { Handle, Mechanism, Template } from '../module.ts';
 
 /**
- * C_UnwrapKey of the master key with CKA_UNWRAP_TEMPLATE. That attribute is an array of attributes, i.e. of pointers,
- * which the PKCS#11 binding cannot express; so this one call goes through a foreign function interface, in the same
- * process and session, into the same library (the loader hands out what is loaded already). Used where keys are delivered.
+ * A master key with CKA_UNWRAP_TEMPLATE. That attribute is an array of attributes, i.e. of pointers, which the PKCS#11
+ * binding cannot express; so the calls that make such a key go through a foreign function interface, in the same process
+ * and session, into the same library (the loader hands out what is loaded already). Never in a node: where keys are
+ * delivered, and where a throw-away is made to try attacks on.
  */
 
-/** C_UnwrapKey's place among the pointers of CK_FUNCTION_LIST (PKCS#11 2.40, pkcs11f.h), after the padded CK_VERSION. */
+/** Places among the pointers of CK_FUNCTION_LIST (PKCS#11 2.40, pkcs11f.h), after the padded CK_VERSION. */
+const generateKeyOffset = 8 + 58 * 8;
 const unwrapKeyOffset = 8 + 61 * 8;
 /** CK_ATTRIBUTE { CK_ULONG type; void *pValue; CK_ULONG ulValueLen }, where CK_ULONG has 8 bytes. */
 const attributeBytes = 24;
@@ -17,6 +19,10 @@ const attributeBytes = 24;
 const getFunctionList = koffi.proto('uint64_t C_GetFunctionListType(_Out_ void **list)');
 const unwrapKey = koffi.proto(
   'uint64_t C_UnwrapKeyType(uint64_t session, void *mechanism, uint64_t key, void *blob, uint64_t blobBytes, void *attributes, uint64_t count, void *unwrapped)',
+);
+
+const generateKey = koffi.proto(
+  'uint64_t C_GenerateKeyType(uint64_t session, void *mechanism, void *attributes, uint64_t count, void *made)',
 );
 
 /** An attribute whose value may be a list of attributes. */
@@ -34,31 +40,59 @@ export function unwrapWithNestedTemplate(
   blob: Buffer,
   template: readonly NestedAttribute[],
 ): Handle {
+  return withFunction(module, unwrapKeyOffset, 'C_UnwrapKey', (address, memory, made) =>
+    koffi.call(
+      address,
+      unwrapKey,
+      session.readBigUInt64LE(),
+      placeMechanism(memory, mechanism),
+      unwrappingKey.readBigUInt64LE(),
+      memory.place(blob).address,
+      blob.length,
+      placeTemplate(memory, template),
+      template.length,
+      made,
+    ),
+  );
+}
+
+/** C_GenerateKey of such a key. @throws Pkcs11Fault */
+export function generateWithNestedTemplate(
+  module: string,
+  session: Handle,
+  mechanism: Mechanism,
+  template: readonly NestedAttribute[],
+): Handle {
+  return withFunction(module, generateKeyOffset, 'C_GenerateKey', (address, memory, made) =>
+    koffi.call(
+      address,
+      generateKey,
+      session.readBigUInt64LE(),
+      placeMechanism(memory, mechanism),
+      placeTemplate(memory, template),
+      template.length,
+      made,
+    ),
+  );
+}
+
+/** @param call answers CK_RV, and writes a CK_OBJECT_HANDLE to `made`. */
+function withFunction(
+  module: string,
+  offset: number,
+  name: string,
+  call: (address: bigint, memory: Memory, made: bigint) => unknown,
+): Handle {
   const memory = createMemory();
   try {
     const library = koffi.load(module);
     const list: unknown[] = [null];
     const status = koffi.call(library.symbol('C_GetFunctionList'), getFunctionList, list) as number;
     if (status !== 0) throw new Pkcs11Fault('C_GetFunctionList', status);
-    const address = koffi.decode(list[0], unwrapKeyOffset, 'void *') as bigint;
-    const unwrapped = memory.place(Buffer.alloc(8));
-    const attributes = placeTemplate(memory, template);
-    const result = Number(
-      koffi.call(
-        address,
-        unwrapKey,
-        session.readBigUInt64LE(),
-        placeMechanism(memory, mechanism),
-        unwrappingKey.readBigUInt64LE(),
-        memory.place(blob).address,
-        blob.length,
-        attributes,
-        template.length,
-        unwrapped.address,
-      ),
-    );
-    if (result !== 0) throw new Pkcs11Fault('C_UnwrapKey', result);
-    return Buffer.from(unwrapped.bytes);
+    const made = memory.place(Buffer.alloc(8));
+    const result = Number(call(koffi.decode(list[0], offset, 'void *') as bigint, memory, made.address));
+    if (result !== 0) throw new Pkcs11Fault(name, result);
+    return Buffer.from(made.bytes);
   } finally {
     memory.free();
   }

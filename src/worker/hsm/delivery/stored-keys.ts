@@ -74,7 +74,11 @@ const withouts = [
   ...leftOut.slice(1).map((_one, index) => leftOut.slice(0, index + 2)),
 ];
 
-/** The master key under as much of its template as the token takes. @throws the last refusal. */
+/**
+ * The master key under as much of its template as the token takes. A refusal that is no word on the template (a device
+ * that was busy) must be given twice: it would leave a key with less protection than the token has.
+ * @throws the last refusal.
+ */
 export function takeWhatItCan(
   template: readonly NestedAttribute[],
   unwrap: (template: readonly NestedAttribute[]) => Handle,
@@ -83,12 +87,27 @@ export function takeWhatItCan(
   for (const without of withouts) {
     const types = without.map(([, type]) => type);
     try {
-      const handle = unwrap(template.filter(({ type }) => !types.includes(type)));
+      const handle = twiceIfUnclear(() => unwrap(template.filter(({ type }) => !types.includes(type))));
       return { handle, notTaken: without.map(([name]) => name) };
     } catch (error) {
-      if (!(error instanceof Pkcs11Fault) || error.ckr.gone === true) throw error;
+      if (!isRefusal(error)) throw error;
       refusal = error;
     }
   }
   throw refusal;
+}
+
+/** Vendors refuse templates with codes of their own, which count as the device's. */
+function isRefusal(error: unknown): error is Pkcs11Fault {
+  if (!(error instanceof Pkcs11Fault) || error.ckr.gone === true) return false;
+  return error.ckr.class === 'request' || error.ckr.class === 'device';
+}
+
+function twiceIfUnclear<Value>(attempt: () => Value): Value {
+  try {
+    return attempt();
+  } catch (error) {
+    if (isRefusal(error) && error.ckr.class === 'device') return attempt();
+    throw error;
+  }
 }

@@ -3,7 +3,7 @@ import { CodedError } from '../../../shared/errors.ts';
 import type { WrapMethod } from '../../../shared/wrap-algorithms.ts';
 import { CKA, CKG, CKK, CKM, CKZ } from '../constants.ts';
 import { Pkcs11Fault } from '../fault.ts';
-import type { Cryptoki, Handle, Mechanism } from '../module.ts';
+import type { Cryptoki, Handle, Mechanism, Template } from '../module.ts';
 import { unwrapInSoftware, wrapKey } from '../wrap.ts';
 import { importedTransportKey, knownSecret, transportKeyPair } from './templates.ts';
 
@@ -26,6 +26,13 @@ export interface Delivery {
   readonly hash: OaepHash;
   /** In the order of the keys that were asked for. */
   readonly blobs: readonly Buffer[];
+}
+
+/** An RSA key pair, of session objects, through which secrets that this process knows reach the token. */
+export interface Entrance {
+  readonly transportKey: TransportKey;
+  readonly publicKey: TransportPublicKey;
+  readonly hash: OaepHash;
 }
 
 export interface TransportKey {
@@ -142,6 +149,17 @@ export function provenWrapMethods(
 /** A secret that this process knows, for a token: RSA-OAEP in software. */
 export function encryptFor(key: TransportPublicKey, hash: OaepHash, value: Buffer): Buffer {
   return publicEncrypt({ key: keyObject(key), padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: hash }, value);
+}
+
+/** A secret that this process knows, on the token. @param template of the key as it is to be there. */
+export function importKnown(
+  cryptoki: Cryptoki,
+  session: Handle,
+  { transportKey: { privateKey }, publicKey, hash }: Entrance,
+  value: Buffer,
+  template: Template,
+): Handle {
+  return cryptoki.unwrapKey(session, oaep(hash), privateKey, encryptFor(publicKey, hash, value), template);
 }
 
 function importSecret(
