@@ -2,13 +2,29 @@ import { execFile } from 'node:child_process';
 import { resolve } from 'node:path';
 import t from 'tap';
 import { freePort } from '../scripts/local/free-port.ts';
+import { createPool } from '../src/shared/database/pool.ts';
 import { exitCodes } from '../src/shared/exit-codes.ts';
+import { createLog } from '../src/shared/log.ts';
 import { openSystem } from './support/system.ts';
+import { openTcpProxy } from './support/tcp-proxy.ts';
 import { until } from './support/until.ts';
 
 /** What an operator sees of a running API process, and the self-test that an operator runs against it. */
 const port = await freePort(0);
-const system = await openSystem(t, { api: (configuration) => ({ ...configuration, operations: { port } }) });
+/** Where a pooler would stand: all but LISTEN must go through it. */
+const server = { host: '127.0.0.1', port: 0 };
+const pooler = await openTcpProxy(t, () => server.port);
+const system = await openSystem(t, {
+  api(configuration) {
+    const { database } = configuration;
+    server.port = database.port ?? 0;
+    return {
+      ...configuration,
+      operations: { port },
+      database: { ...database, port: pooler.port, direct: { ...server } },
+    };
+  },
+});
 const page = async (path: string) => {
   const answer = await fetch(`http://127.0.0.1:${port}${path}`);
   return { status: answer.status, text: await answer.text() };
@@ -61,6 +77,28 @@ t.test('an API process tells its calls, its queue and its certificates', async (
     t.ok(Number(expiry?.[1]) > Date.now() / 1_000, node);
   }
   t.match(JSON.parse((await page('/status')).text), { readiness: { ready: true }, version: /^\d+\.\d+\.\d+$/ });
+});
+
+t.test('behind a pooler, LISTEN goes to the server itself and everything else through the pooler', async (t) => {
+  const database = { ...system.databases.api, port: server.port };
+  const pool = createPool(
+    database,
+    { applicationName: 'test', durability: 'durable', max: 1 },
+    createLog('silent', {}),
+  );
+  t.teardown(() => pool.end());
+  const { rows } = await pool.query<{ name: string; port: number }>(
+    "select application_name as name, client_port as port from pg_stat_activity where application_name like 'hsm-driver api%'",
+  );
+  const through = new Set(pooler.ports());
+  const [listens, others] = [
+    rows.filter(({ name }) => name.endsWith('listen')),
+    rows.filter(({ name }) => !name.endsWith('listen')),
+  ];
+  t.equal(listens.length, 1);
+  t.notOk(listens.some((one) => through.has(one.port)));
+  t.ok(others.length > 0);
+  t.ok(others.every((one) => through.has(one.port)));
 });
 
 t.test('the queue and its age are seen while nobody takes work', async (t) => {

@@ -238,6 +238,13 @@ t.test('as commands: export, anchors of the API, verify; each fault with its exi
   t.equal(bad.code, 30);
   t.match(bad.out, /The log does not hold:(.|\n)*entry 3 is missing/);
   t.match(bad.errors, /AUDIT_LOG_ALTERED/);
+  const flipped = join(directory, 'one-bit.jsonl');
+  const bytes = Buffer.from(original);
+  bytes[original.length >> 1] = (bytes[original.length >> 1] ?? 0) ^ 1;
+  writeFileSync(flipped, bytes);
+  const refused = await verify('--export', flipped);
+  t.match(refused, { code: 30, errors: /AUDIT_LOG_ALTERED/ });
+  t.ok(readFileSync(flipped).equals(bytes) && readFileSync(whole).equals(original), 'what is verified stays as it is');
   const missing = await verify('--export', join(directory, 'nowhere'));
   t.equal(missing.code, 2);
   t.match(missing.errors, /INPUT_FILE_UNREADABLE.*ENOENT/);

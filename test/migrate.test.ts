@@ -4,6 +4,7 @@ import { createPool } from '../src/shared/database/pool.ts';
 import { apiSchema } from '../src/shared/database/schema/api.ts';
 import { driverSchema } from '../src/shared/database/schema/driver.ts';
 import { createLog } from '../src/shared/log.ts';
+import { installMaintenance } from '../src/shared/maintenance/install.ts';
 import { openTestDatabases } from './support/database.ts';
 
 const databases = await openTestDatabases(t, { migrated: false });
@@ -26,6 +27,15 @@ t.test('six at once apply each migration once; the next run applies none', async
   t.same(runs.flat().length, driverSchema.migrations.length);
   t.same(await migrate(databases.driver, driverSchema), []);
   await t.resolves(checkSchema(pool, databases.driver, driverSchema));
+});
+
+t.test('where a pooler stands before the server, migrations go past it', async (t) => {
+  const { host, port } = databases.driver;
+  // Nobody listens where the pooler should be.
+  const pooled = { ...databases.driver, port: 1, direct: { host, port } };
+  t.same(await migrate(pooled, driverSchema), []);
+  t.match(await installMaintenance(pooled, createLog('silent', {})), ['maintenance queues']);
+  await t.rejects(migrate({ ...databases.driver, port: 1 }, driverSchema), { code: 'DATABASE_UNREACHABLE' });
 });
 
 t.test('the runtime role can change no schema and take nothing out of the journal', async (t) => {

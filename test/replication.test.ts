@@ -1,9 +1,12 @@
 import pg from 'pg';
 import t from 'tap';
+import { databaseChecks } from '../src/doctor/database.ts';
 import { createPool } from '../src/shared/database/pool.ts';
 import { checkReplication, readReplication, replicationProblem } from '../src/shared/database/replication.ts';
+import { driverSchema } from '../src/shared/database/schema/driver.ts';
 import { createLog } from '../src/shared/log.ts';
 import { openTestDatabases } from './support/database.ts';
+import { runJob } from './support/maintenance-node.ts';
 import { until } from './support/until.ts';
 
 const databases = await openTestDatabases(t);
@@ -63,4 +66,17 @@ t.test('a replica that the server does not wait for is seen by the runtime role'
   await t.rejects(checkReplication(pool, { ...driver, synchronousReplica: 'required' }), {
     code: 'REPLICAS_NOT_SYNCHRONOUS',
   });
+  const expected = { schema: driverSchema, appendOnly: ['journal'], connections: 6, log: createLog('silent', {}) };
+  const safety = databaseChecks(driver, expected).filter(({ name }) => name === 'database safety');
+  const found = await safety[0]?.look();
+  t.match(
+    found?.filter(({ level }) => level === 'problem'),
+    [{ found: /1 replicas are connected and none is synchronous/, todo: /synchronous_standby_names/ }],
+    'doctor says so',
+  );
+  t.match(
+    (await runJob(t, driver, 'replication-check')).alarms,
+    [/1 replicas are connected and none is synchronous/],
+    'and so does the job',
+  );
 });

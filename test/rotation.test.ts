@@ -94,6 +94,19 @@ t.test('it moves every key while all of them sign, and ends with a proof', async
   });
   t.match(dry, /may start; nothing was changed, add --yes/);
   t.equal(await rowsUnder(old), 90);
+  const lacking = { name: 'hsm', token: '', state: 'ready', forMs: 1, why: '', masterKeyId: next, keys: [old] };
+  await pool.query(
+    `insert into node (node, instance, version, slots, seen_at)
+     values ('node-3', gen_random_uuid(), 'test', $1, now() + interval '1 hour')`,
+    [JSON.stringify([lacking])],
+  );
+  const lacked = await rotate('start', '--from', old, '--yes');
+  t.match(lacked, { code: exitCodes.ROTATION.code });
+  t.match(lacked.errors, `slot node-3/hsm has not proven ${next}: fill its token`);
+  t.same(JSON.parse((await rotate('status', '--json')).out), [], 'no rotation was made');
+  t.equal(await rowsUnder(old), 90);
+  await pool.query("delete from node where node = 'node-3'");
+
   const started = await rotate('start', '--from', old, '--yes');
   t.match(started, { code: 0, out: /started: master-key .* running, 0 of 90 keys re-wrapped/ });
 

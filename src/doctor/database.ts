@@ -22,9 +22,12 @@ export interface DatabaseExpectations {
 
 /** Reachable, migrated, the role able to do its work and no more, safe against a crash, room for all connections. */
 export function databaseChecks(database: DatabaseConfiguration, expected: DatabaseExpectations): readonly Check[] {
-  const asking = async (look: (ask: Ask) => Promise<readonly Finding[]>): Promise<readonly Finding[]> => {
+  const asking = async (
+    look: (ask: Ask) => Promise<readonly Finding[]>,
+    where: { readonly direct?: true } = {},
+  ): Promise<readonly Finding[]> => {
     const client = new pg.Client(
-      connectionOptions(database, { applicationName: 'hsm-driver doctor', durability: 'durable' }),
+      connectionOptions(database, { applicationName: 'hsm-driver doctor', durability: 'durable', ...where }),
     );
     // A connection that breaks shows in the statement that fails.
     client.on('error', () => {});
@@ -39,6 +42,9 @@ export function databaseChecks(database: DatabaseConfiguration, expected: Databa
   };
   return [
     { name: 'database', needs: ['files'], look: () => asking(reached) },
+    ...(database.direct === undefined
+      ? []
+      : [{ name: 'database.direct', needs: ['files'], look: () => asking(reached, { direct: true }) }]),
     { name: 'database schema', needs: ['database'], look: () => schemaIsRight(database, expected) },
     { name: 'database role', needs: ['database schema'], look: () => asking((ask) => role(ask, expected.appendOnly)) },
     { name: 'database safety', needs: ['database'], look: () => asking(safety) },

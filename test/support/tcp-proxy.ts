@@ -11,6 +11,8 @@ export interface TcpProxy {
   freeze(): void;
   /** What was held up passes again. */
   thaw(): void;
+  /** Ports from which it is connected to the target now. */
+  ports(): number[];
 }
 
 /**
@@ -19,9 +21,12 @@ export interface TcpProxy {
  */
 export async function openTcpProxy(t: Cleanup, target: number | (() => number), host = '127.0.0.1'): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
+  const further = new Set<Socket>();
   let frozen = false;
   const server = createServer((near) => {
     const far = connect(typeof target === 'number' ? target : target(), '127.0.0.1');
+    further.add(far);
+    far.once('close', () => further.delete(far));
     for (const [from, to] of [
       [near, far],
       [far, near],
@@ -48,9 +53,10 @@ export async function openTcpProxy(t: Cleanup, target: number | (() => number), 
     frozen = false;
     for (const socket of sockets) socket.resume();
   };
+  const ports = (): number[] => [...further].map(({ localPort = 0 }) => localPort);
   t.teardown(() => {
     cut();
     server.close();
   });
-  return { port: (server.address() as AddressInfo).port, cut, freeze, thaw };
+  return { port: (server.address() as AddressInfo).port, cut, freeze, thaw, ports };
 }
