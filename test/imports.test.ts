@@ -77,6 +77,15 @@ t.test('PKCS#11 is reached through one file, but for the one call that the bindi
   t.strictSame(importers('koffi'), ['worker/hsm/delivery/nested-template.ts']);
 });
 
+t.test('a session thread loads little: each session costs its memory again', async (t) => {
+  const loaded = new Set(['worker/hsm/session-thread.ts']);
+  for (const file of loaded)
+    for (const one of imports.filter(({ from, typeOnly }) => from === file && !typeOnly)) loaded.add(one.to);
+  const packages = [...loaded].filter((one) => !one.endsWith('.ts') && !one.startsWith('node:'));
+  t.strictSame(packages.sort(), ['pkcs11js', 'secp256k1']);
+  t.notOk(loaded.has('shared/chains/index.ts'));
+});
+
 t.test('outside worker/hsm nobody knows a constant of PKCS#11', async (t) => {
   const outside = files.filter((file) => !file.startsWith('worker/hsm/'));
   t.strictSame(

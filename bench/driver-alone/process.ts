@@ -4,7 +4,7 @@ import { driverConfiguration } from '../../src/shared/configuration/driver.ts';
 import { loadConfiguration } from '../../src/shared/configuration/load.ts';
 import { attestationPublicKey } from '../../src/shared/crypto/attestation.ts';
 import { createPool } from '../../src/shared/database/pool.ts';
-import { readKeyRing } from '../../src/shared/key-ring.ts';
+import { readKeyRing } from '../../src/shared/key-ring-files.ts';
 import { createLog } from '../../src/shared/log.ts';
 import { createReleasers } from '../../src/shared/releasers.ts';
 import { version } from '../../src/shared/version.ts';

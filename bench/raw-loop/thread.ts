@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
-import { readCeremonyFile, wrapMechanismOn } from '../../src/shared/ceremony-file.ts';
+import { readCeremonyFile } from '../../src/shared/ceremony-file.ts';
 import { readSecretFile } from '../../src/shared/configuration/secret-file.ts';
+import { wrapMechanismOn } from '../../src/shared/key-ring.ts';
 import type { Curve } from '../../src/shared/keys.ts';
 import { type Handle, loadModule } from '../../src/worker/hsm/module.ts';
 import { createSession } from '../../src/worker/hsm/session.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { signedHead } from '../shared/audit/head.ts';
+import { signedHead } from '../shared/audit/signed-head.ts';
 import { readChecksummed } from '../shared/read-checksummed.ts';
 import { parseJson } from './export-format.ts';
 

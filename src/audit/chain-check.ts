@@ -1,5 +1,6 @@
 import { entryHash } from '../shared/audit/entry.ts';
-import { headHolds, signedHead } from '../shared/audit/head.ts';
+import { headHolds } from '../shared/audit/head.ts';
+import { signedHead } from '../shared/audit/signed-head.ts';
 import type { ExpectedHeads } from './expected-heads.ts';
 import { type ExportedEntry, parseEntry, understood } from './export-format.ts';
 import type { Pinned } from './pinned.ts';

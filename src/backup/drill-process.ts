@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { serveParent } from '../ceremony/child.ts';
 import { createPool } from '../shared/database/pool.ts';
 import { CodedError } from '../shared/errors.ts';
-import { readKeyRing } from '../shared/key-ring.ts';
+import { readKeyRing } from '../shared/key-ring-files.ts';
 import { createLog } from '../shared/log.ts';
 import { createDriverDatabase } from '../worker/database.ts';
 import { openHsm } from '../worker/hsm/session-threads.ts';

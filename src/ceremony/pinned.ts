@@ -1,4 +1,5 @@
-import { type CeremonyFile, wrapMechanismOn } from '../shared/ceremony-file.ts';
+import type { CeremonyFile } from '../shared/ceremony-file.ts';
+import { wrapMechanismOn } from '../shared/key-ring.ts';
 import type { WrapMethod } from '../shared/wrap-algorithms.ts';
 import { publicKeyHex } from '../worker/hsm/encoding.ts';
 import type { Reference } from './examination.ts';

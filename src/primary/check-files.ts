@@ -2,7 +2,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import type { ApiAccess, DriverConfiguration } from '../shared/configuration/driver.ts';
 import { checkSecretFile } from '../shared/configuration/secret-file.ts';
 import { asCodedError, CodedError } from '../shared/errors.ts';
-import { readKeyRing } from '../shared/key-ring.ts';
+import { readKeyRing } from '../shared/key-ring-files.ts';
 
 /**
  * What can be known to be wrong before a worker starts. PINs are not read here: the primary never sees one.

@@ -153,11 +153,6 @@ export function ceremonyWarnings({ live, tokens }: CeremonyFile, serial: string)
   ];
 }
 
-/** The number under which a token of the ceremony wraps. */
-export function wrapMechanismOn({ masterKey, tokens }: CeremonyFile, serial: string): number {
-  return tokens.find((one) => one.serial === serial)?.wrapMechanism ?? masterKey.wrapMechanism;
-}
-
 /** For nodes: a protocol file whose keys may be worked with. @throws CONFIG_INVALID, CEREMONY_NOT_LIVE */
 export function readLiveCeremony(file: string): CeremonyFile {
   const ceremony = readCeremonyFile(file);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { signedHead } from './audit/head.ts';
+import { signedHead } from './audit/signed-head.ts';
 import { keyTypes, requestKinds } from './keys.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type CeremonyFile, readLiveCeremony } from './ceremony-file.ts';
+import type { CeremonyFile } from './ceremony-file.ts';
 import { CodedError } from './errors.ts';
 
 /**
@@ -13,21 +13,6 @@ export interface KeyRing {
   readonly current: CeremonyFile;
   /** Older and coming ones. */
   readonly further: readonly CeremonyFile[];
-}
-
-/** @throws CONFIG_INVALID, CEREMONY_NOT_LIVE naming the file. */
-export function readKeyRing(configuration: {
-  readonly keyStore: string;
-  readonly ceremonyFile: string;
-  readonly furtherCeremonyFiles: readonly string[];
-}): KeyRing {
-  const { keyStore, ceremonyFile, furtherCeremonyFiles } = configuration;
-  const ring = createKeyRing(readLiveCeremony(ceremonyFile), furtherCeremonyFiles.map(readLiveCeremony));
-  if (ring.keyStore === keyStore) return ring;
-  throw new CodedError(
-    'CONFIG_INVALID',
-    `keyStore is ${keyStore}, but ceremonyFile ${ceremonyFile} is of ${ring.keyStore}`,
-  );
 }
 
 /** @throws CONFIG_INVALID when the files contradict each other: an id is one key, and the API pins one attestation key. */
@@ -65,6 +50,11 @@ export function masterKeysOf(ring: KeyRing): readonly CeremonyFile[] {
 /** One file for each integrity key, the current one first. */
 export function integrityKeysOf(ring: KeyRing): readonly CeremonyFile[] {
   return firstOfEach(ring, ({ integrityKey }) => integrityKey.id);
+}
+
+/** The number under which a token of the ceremony wraps. */
+export function wrapMechanismOn({ masterKey, tokens }: CeremonyFile, serial: string): number {
+  return tokens.find((one) => one.serial === serial)?.wrapMechanism ?? masterKey.wrapMechanism;
 }
 
 function firstOfEach({ current, further }: KeyRing, idOf: (file: CeremonyFile) => string): CeremonyFile[] {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { SignedHead } from '../shared/audit/head.ts';
+import type { SignedHead } from '../shared/audit/signed-head.ts';
 import {
   type AuditHeadAnswer,
   type LeaseCall,

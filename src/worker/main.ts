@@ -8,7 +8,7 @@ import { checkReplication } from '../shared/database/replication.ts';
 import { driverSchema } from '../shared/database/schema/driver.ts';
 import { asCodedError, CodedError } from '../shared/errors.ts';
 import { workerEnvironment } from '../shared/ipc.ts';
-import { readKeyRing } from '../shared/key-ring.ts';
+import { readKeyRing } from '../shared/key-ring-files.ts';
 import { createLog, type Log } from '../shared/log.ts';
 import { createReleasers, type Releasers } from '../shared/releasers.ts';
 import { version } from '../shared/version.ts';

@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Test } from 'tap';
-import type { SignedHead } from '../../src/shared/audit/head.ts';
+import type { SignedHead } from '../../src/shared/audit/signed-head.ts';
 import {
   type Acknowledgement,
   type AuditHeadAnswer,

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import type pg from 'pg';
-import { headHolds, type SignedHead } from '../../shared/audit/head.ts';
+import { headHolds } from '../../shared/audit/head.ts';
+import type { SignedHead } from '../../shared/audit/signed-head.ts';
 import type { AuditHeadAnswer } from '../../shared/driver-protocol.ts';
 import type { Log } from '../../shared/log.ts';
 import type { DriverNode } from '../queue/lease.ts';

@@ -2,7 +2,8 @@ import { readNodes } from '../../primary/cluster/nodes.ts';
 import { startProblems } from '../../primary/rotation/start-problems.ts';
 import type { DriverConfiguration } from '../../shared/configuration/driver.ts';
 import { CodedError } from '../../shared/errors.ts';
-import { integrityKeysOf, masterKeysOf, readKeyRing } from '../../shared/key-ring.ts';
+import { integrityKeysOf, masterKeysOf } from '../../shared/key-ring.ts';
+import { readKeyRing } from '../../shared/key-ring-files.ts';
 import { rotationEvent } from '../../shared/rotation/rotation-event.ts';
 import {
   insertRotation,

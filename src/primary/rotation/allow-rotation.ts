@@ -1,6 +1,7 @@
 import type { DriverConfiguration } from '../../shared/configuration/driver.ts';
 import { CodedError } from '../../shared/errors.ts';
-import { integrityKeysOf, masterKeysOf, readKeyRing } from '../../shared/key-ring.ts';
+import { integrityKeysOf, masterKeysOf } from '../../shared/key-ring.ts';
+import { readKeyRing } from '../../shared/key-ring-files.ts';
 import { readOperators } from '../../shared/orders/operators.ts';
 import { signedOrder } from '../../shared/orders/order.ts';
 import { verifyApproval } from '../../shared/orders/verify-order.ts';

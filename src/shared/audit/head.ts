@@ -1,7 +1,7 @@
 import { hash, type KeyObject, verify } from 'node:crypto';
-import { z } from 'zod';
 import { lengthPrefixed } from '../crypto/length-prefixed.ts';
 import type { ChainHead } from './event.ts';
+import type { SignedHead } from './signed-head.ts';
 
 /**
  * A chain's head, signed in the HSM by the key store's attestation key. The first word of the message tells it from every
@@ -12,18 +12,6 @@ export interface NamedHead extends ChainHead {
   /** The instance. */
   readonly chain: string;
 }
-
-const hashText = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
-
-export const signedHead = z.object({
-  chain: z.uuid(),
-  sequence: z.int().min(1),
-  /** base64url of 32 bytes. */
-  hash: hashText,
-  /** base64url of r‖s, 64 bytes. */
-  signature: z.string().regex(/^[A-Za-z0-9_-]{86}$/),
-});
-export type SignedHead = z.infer<typeof signedHead>;
 
 /** What is signed, as ECDSA with SHA-256 on P-256. */
 export function headMessage({ keyStore, chain, sequence, hash }: NamedHead): Buffer {

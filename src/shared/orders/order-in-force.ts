@@ -1,6 +1,7 @@
 import { hash, type KeyObject, verify } from 'node:crypto';
 import { lengthPrefixed } from '../crypto/length-prefixed.ts';
-import { type Order, orderBytes } from './order.ts';
+import type { Order } from './order.ts';
+import { orderBytes } from './order-bytes.ts';
 
 /**
  * The key store’s own word that an order was obeyed in its time: a signature by the attestation key, made in an HSM for

@@ -1,6 +1,4 @@
 import { z } from 'zod';
-import { canonicalJson } from '../crypto/canonical-json.ts';
-import { lengthPrefixed } from '../crypto/length-prefixed.ts';
 
 /**
  * An order: a document in which operators say that one thing shall be done once, to one key store, within a time. M of
@@ -74,11 +72,6 @@ export type SignedOrder = z.infer<typeof signedOrder>;
 
 /** An order is good for at most this long: what is older is forgotten by people, and must not work by surprise. */
 export const longestValidityMs = 31 * 86_400_000;
-
-/** What operators sign. The first field keeps these signatures apart from all others that their keys ever make. */
-export function orderBytes(content: Order): Buffer {
-  return lengthPrefixed(['hsm-driver order v1', canonicalJson(content)]);
-}
 
 /** One line for people and logs. */
 export function orderText({ about, keyStore }: Pick<Order, 'about' | 'keyStore'>): string {

@@ -2,7 +2,8 @@ import { createPrivateKey, type KeyObject, randomUUID, sign } from 'node:crypto'
 import { readSecretFile } from '../configuration/secret-file.ts';
 import { CodedError } from '../errors.ts';
 import { isOperatorKey } from './operators.ts';
-import { longestValidityMs, type Order, orderBytes, type SignedOrder } from './order.ts';
+import { longestValidityMs, type Order, type SignedOrder } from './order.ts';
+import { orderBytes } from './order-bytes.ts';
 
 /** @throws OPTION_INVALID for a validity that no process would accept. */
 export function newOrder(

@@ -1,7 +1,8 @@
 import { type KeyObject, verify } from 'node:crypto';
 import { CodedError } from '../errors.ts';
 import type { Operators } from './operators.ts';
-import { longestValidityMs, type Order, type OrderAbout, orderBytes, orderText, type SignedOrder } from './order.ts';
+import { longestValidityMs, type Order, type OrderAbout, orderText, type SignedOrder } from './order.ts';
+import { orderBytes } from './order-bytes.ts';
 
 /** What a process is about to do, and for which key store. */
 export interface WantedOrder {

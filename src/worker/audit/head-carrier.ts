@@ -1,4 +1,4 @@
-import type { SignedHead } from '../../shared/audit/head.ts';
+import type { SignedHead } from '../../shared/audit/signed-head.ts';
 import type { AuditHeadAnswer } from '../../shared/driver-protocol.ts';
 import type { Log } from '../../shared/log.ts';
 import type { ApiClient } from '../api-client.ts';

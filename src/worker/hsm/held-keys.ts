@@ -1,6 +1,5 @@
-import { wrapMechanismOn } from '../../shared/ceremony-file.ts';
 import { CodedError } from '../../shared/errors.ts';
-import { integrityKeysOf, type KeyRing, masterKeysOf } from '../../shared/key-ring.ts';
+import { integrityKeysOf, type KeyRing, masterKeysOf, wrapMechanismOn } from '../../shared/key-ring.ts';
 import type { Cryptoki, Handle } from './module.ts';
 import { createSession, findIntegrityKey, findMasterKey, type Session, sessionWith } from './session.ts';
 import type { Token } from './token.ts';
