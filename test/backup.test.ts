@@ -168,6 +168,22 @@ t.test('a row that was taken out, with a checksum that fits, contradicts the man
   t.equal(await rowsIn(into), 0);
 });
 
+t.test('a backup of another key store, and one of a newer program, are refused, and nothing is changed', async (t) => {
+  const [manifest = '', ...lines] = readFileSync(file, 'utf8').split('\n').slice(0, -2);
+  const bad = join(directory, 'foreign.jsonl');
+  for (const [change, problem] of [
+    [{ keyStore: 'another' }, /the backup is of key store another, the configuration of store/],
+    [{ schemaVersion: 1_000 }, /the backup has schema version 1000, this program’s is \d+/],
+  ] as const) {
+    const text = `${[JSON.stringify({ ...JSON.parse(manifest), ...change }), ...lines].join('\n')}\n`;
+    writeFileSync(bad, `${text}{"sha256":"${createHash('sha256').update(text).digest('hex')}"}\n`);
+    const { code, stderr } = await hsmDriver('restore', '--config', spareConfig, '--backup', bad);
+    t.equal(code, 31, stderr);
+    t.match(stderr, problem);
+  }
+  t.equal(await rowsIn(into), 0);
+});
+
 t.test('where operators are configured, a restore needs their order for this backup', async (t) => {
   const operators = makeOperators(directory, ['alice', 'bob'], 2);
   const config = configuration('ordered', target.driver, spare, { operators: operators.configuration });

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { howFar } from '../src/cli/node/job-end.ts';
 import { barText, lineText, startProgress } from '../src/cli/progress.ts';
 
 const half = { what: 'checking keys', done: 2_000, total: 4_000, elapsedMs: 5_000 };
@@ -34,4 +35,11 @@ t.test('a terminal gets one line that is redrawn, anything else gets lines', asy
     t.equal(written.includes('\r'), isTTY);
     t.equal(written.split('\n').length, isTTY ? 2 : 3, 'few lines, whatever the pace of the work');
   }
+});
+
+t.test('how far a job is, is read from what it says while it runs', async (t) => {
+  t.same(howFar({ moved: 30, remaining: 70, keysPerSecond: 5 }), { done: 30, total: 100 });
+  t.same(howFar({ checked: 5, keys: 20, holds: 5 }), { done: 5, total: 20 });
+  t.same(howFar({ removed: 2_000, keptDays: 400 }), { done: 2_000 });
+  t.same(howFar({ forgotten: 0 }), undefined);
 });

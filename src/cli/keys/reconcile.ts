@@ -4,6 +4,7 @@ import { createStoredKeys } from '../../primary/reconciliation/stored-keys.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Command } from '../command.ts';
 import { withDriverDatabase } from '../driver-database.ts';
+import { startProgress } from '../progress.ts';
 import { table } from '../table.ts';
 
 const most = 10_000;
@@ -17,11 +18,12 @@ export const command: Command = {
   async run({ config, switches }) {
     await withDriverDatabase(config, 'reconcile', async (pool, { api, keyStore }) => {
       if (api === undefined) throw new CodedError('CONFIG_INVALID', 'a rotation node has no access to the API');
+      const progress = startProgress('keys compared');
       const found = await reconcile(createApiKeys(api), createStoredKeys(pool, keyStore), {
         signal: new AbortController().signal,
         most,
-        onProgress: () => {},
-      });
+        onProgress: async ({ apiKeys, storedKeys }) => progress.at(apiKeys + storedKeys),
+      }).finally(() => progress.end());
       const { differences, ...counts } = found;
       if (switches.has('json')) process.stdout.write(`${JSON.stringify(found)}\n`);
       else process.stdout.write(`${listed(differences)}${found.apiKeys} keys at the API, ${found.storedKeys} here.\n`);
