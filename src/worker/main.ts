@@ -134,7 +134,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   };
   const parts = {
     keyStore,
-    threads: slot.sessions,
+    threads: hsm.sessions,
     keepAliveMs: slot.keepAliveMs,
     masterKeyId: masterKey.id,
     integrityKeyId: integrityKey.id,
@@ -164,7 +164,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
     ...outside(),
     ...work.facts(),
     threads: {
-      ...threads,
+      total: hsm.sessions,
       busy: hsm.busyThreads(),
       ...(slot.measureCpu ? { pkcs11CpuMs: hsm.pkcs11CpuMs() } : {}),
     },

@@ -28,6 +28,8 @@ export interface Hsm {
   readonly keys: readonly KeyProof[];
   readonly fingerprint: Fingerprint | undefined;
   readonly token: Omit<TokenInfo, 'flags'>;
+  /** Sessions that were opened: as configured, or fewer where the token has no room for more. */
+  readonly sessions: number;
   generateKeys(jobs: readonly GenerateKeyJob[]): Promise<readonly HsmResult<GeneratedKey>[]>;
   /** Spread over the threads; one unwrap per job. */
   sign(jobs: readonly SignJob[]): Promise<readonly SignAnswer[]>;
@@ -124,6 +126,7 @@ export function createHsm(
 
   return {
     token,
+    sessions: threads.length,
     capabilities: proof.capabilities,
     probeTable: proof.probeTable,
     keys: proof.keys,

@@ -61,7 +61,10 @@ export async function openHsm(options: HsmOptions): Promise<Hsm> {
   }
 }
 
-/** Threads load their code side by side, then open their sessions one after another inside the turn. */
+/**
+ * Threads load their code side by side, then open their sessions one after another inside the turn: as many as are
+ * configured, or as the token has room for. Threads that found no room are ended and taken out of `threads`.
+ */
 async function openSessions(
   data: Omit<ThreadData, 'index'>,
   threads: ThreadHandle[],
@@ -83,7 +86,16 @@ async function openSessions(
   try {
     let token: TokenInfo | undefined;
     for (const [index, thread] of threads.entries()) {
-      const opened = index === 0 ? await openFirst(data, thread, firstLogin) : await thread.ask('open', undefined);
+      let opened: Opened;
+      try {
+        opened = index === 0 ? await openFirst(data, thread, firstLogin) : await thread.ask('open', undefined);
+      } catch (error) {
+        if (index === 0 || !(error instanceof CodedError) || error.code !== 'HSM_BACK_PRESSURE') throw error;
+        const sessions = { open: index, configured: slot.sessions };
+        log.warn({ ...sessions, cause: error.detail }, 'token has no room for more sessions; slot works with fewer');
+        await endByForce(threads.splice(index));
+        break;
+      }
       token ??= opened.token;
       if (opened.countLow)
         log.warn(
