@@ -83,8 +83,13 @@ t.test('a row whose public key is another’s gets no signature out of the drive
   }
 });
 
-t.test('a blob under another key type does not sign', async (t) => {
-  const key = await makeKey(hsm, 'ed25519');
-  const [answer] = await hsm.sign([{ key: { ...key, type: keyType('secp256k1') }, requests: request }]);
-  t.match(answer, [{ ok: false }]);
+t.test('a blob under another curve does not sign, and the device is well', async (t) => {
+  for (const of of curves) {
+    const key = await makeKey(hsm, of);
+    for (const as of curves.filter((one) => one !== of)) {
+      const [answer] = await hsm.sign([{ key: { ...key, type: keyType(as) }, requests: request }]);
+      t.match(answer, [{ ok: false, code: /^(KEY_UNUSABLE|SIGNATURE_INVALID)$/ }], `${of} as ${as}`);
+    }
+  }
+  t.match(await hsm.probe(), { ok: true });
 });

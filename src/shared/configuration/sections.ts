@@ -140,7 +140,14 @@ export type TokenConfiguration = z.infer<typeof token>;
 
 /** One HSM slot of a node: a token at work. */
 export const slot = token.extend({
-  sessions: z.int().min(1).max(64).default(2).describe('Session threads: PKCS#11 sessions that work in parallel'),
+  sessions: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(2)
+    .describe(
+      'Session threads: PKCS#11 sessions that work in parallel. Where the token has room for fewer, the slot works with those and warns',
+    ),
   callDeadlineMs: z
     .int()
     .min(200)
