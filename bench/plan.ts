@@ -13,6 +13,8 @@ export interface Plan {
   /** Keys of each curve that strictly stateless requests are spread over: more than are ever on their way at once. */
   readonly keys: number;
   readonly inFlight: number;
+  /** Requests of each kind that the check of authorisations is measured with. */
+  readonly authorisedRequests: number;
   /** Rows that are put into both databases to see what their size costs. */
   readonly syntheticKeys: number;
   readonly syntheticJournalRows: number;
@@ -30,6 +32,7 @@ const lengths = {
     warmMs: 300,
     keys: 40,
     inFlight: 16,
+    authorisedRequests: 50,
     syntheticKeys: 1_000,
     syntheticJournalRows: 1_000,
   },
@@ -40,6 +43,7 @@ const lengths = {
     warmMs: 3_000,
     keys: 400,
     inFlight: 96,
+    authorisedRequests: 1_000,
     syntheticKeys: 50_000,
     syntheticJournalRows: 50_000,
   },
@@ -50,6 +54,7 @@ const lengths = {
     warmMs: 6_000,
     keys: 1_000,
     inFlight: 96,
+    authorisedRequests: 3_000,
     syntheticKeys: 1_000_000,
     syntheticJournalRows: 2_000_000,
   },
@@ -58,7 +63,7 @@ const lengths = {
 /** The sections that a run has when none is named. */
 const usual: Readonly<Record<keyof typeof lengths, readonly SectionName[]>> = {
   smoke: ['raw', 'system'],
-  quick: ['raw', 'system', 'driver-alone', 'hot-keys', 'user-actions', 'key-generation', 'latency'],
+  quick: ['raw', 'system', 'driver-alone', 'hot-keys', 'user-actions', 'authorisation', 'key-generation', 'latency'],
   full: sectionNames.filter((name) => name !== 'soak'),
 };
 

@@ -15,12 +15,13 @@ t.test('a run prints its table with machine, spread and targets, and writes its 
   const json = join(temporaryDirectory(t), 'report.json');
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    [join(root, 'bench/main.ts'), '--smoke', '--only', 'system', '--json', json],
+    [join(root, 'bench/main.ts'), '--smoke', '--only', 'system,authorisation', '--json', json],
     { cwd: root },
   );
   t.match(stdout, /cores, \d+ GB/);
   t.match(stdout, /secp256k1, system ÷ raw loop .* ≥ 65 %/);
   t.match(stdout, /all but PKCS#11 and load .* ≤ 0.5 ms/);
+  t.match(stdout, /enforced − off: a hash by a key, Ed25519 credential .* ≤ 0.2 ms/);
   const report = JSON.parse(readFileSync(json, 'utf8')) as Report;
   const figures = report.sections.flatMap((section) => section.figures);
   for (const { id, samples } of figures) {

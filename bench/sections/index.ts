@@ -1,5 +1,6 @@
 import type { Section } from '../report/figures.ts';
 import type { Stage } from '../stage.ts';
+import { measureAuthorisation } from './authorisation.ts';
 import { measureDatabaseSize } from './database-size.ts';
 import { measureDriverAlone } from './driver-alone.ts';
 import { measureHotKeys } from './hot-keys.ts';
@@ -23,6 +24,8 @@ export async function measure(name: SectionName, stage: Stage): Promise<Section>
       return await measureDriverAlone(stage);
     case 'user-actions':
       return await measureUserActions(stage);
+    case 'authorisation':
+      return await measureAuthorisation(stage);
     case 'key-generation':
       return await measureKeyGeneration(stage);
     case 'latency':

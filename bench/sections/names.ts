@@ -5,6 +5,7 @@ export const sectionNames = [
   'driver-alone',
   'hot-keys',
   'user-actions',
+  'authorisation',
   'key-generation',
   'latency',
   'network-hsm',
