@@ -65,7 +65,13 @@ t.test('an order of too few, or for another step, is refused', async (t) => {
 t.test('with the order of both the step is taken, once', async (t) => {
   const order = ordered('go-live', operators);
   t.match(await run('go-live', '--rehearsal', '--order', order), { code: 0 });
-  t.match(readCeremonyFile(ceremonyFile).live, { rehearsal: true });
+  const { live, steps } = readCeremonyFile(ceremonyFile);
+  t.match(live, { rehearsal: true });
+  const id = JSON.parse(readFileSync(order, 'utf8')).order.id;
+  t.match(
+    steps.at(-1)?.record[0],
+    new RegExp(`^order ${id} \\(ceremony of go-live, .*\\), signed by ada, grace; SHA-256 `),
+  );
   t.match(
     await run('go-live', '--rehearsal', '--order', order),
     { code: 25, stderr: /ORDER_REFUSED/ },

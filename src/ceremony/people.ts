@@ -6,6 +6,8 @@ export interface People {
   readonly attended: boolean;
   /** The operator, then the second person. */
   readonly names: readonly string[];
+  /** The operators’ order for this step, in words, where one was needed: it goes into the record. */
+  readonly order?: string;
   /** One line for the people; not recorded. */
   say(line: string): void;
   /** Before anything is changed. @throws CEREMONY_REFUSED when they do not agree. */

@@ -26,7 +26,7 @@ export function stepEntry(
   record: readonly string[],
   before?: Protocol,
 ): CeremonyStep {
-  const { attended, names } = people;
+  const { attended, names, order } = people;
   const at = new Date().toISOString();
   return {
     step,
@@ -34,7 +34,7 @@ export function stepEntry(
     attended,
     people: [...names],
     ...(before === undefined ? {} : { fileBefore: before.sha256 }),
-    record: [...record],
+    record: [...(order === undefined ? [] : [order]), ...record],
   };
 }
 

@@ -3,6 +3,8 @@ import { nobody, type People } from '../../ceremony/people.ts';
 import { readProtocol } from '../../ceremony/protocol-file.ts';
 import { type CeremonyConfiguration, ceremonyConfiguration } from '../../shared/configuration/ceremony.ts';
 import { loadConfiguration } from '../../shared/configuration/load.ts';
+import type { SignedOrder } from '../../shared/orders/order.ts';
+import { auditedOrder } from '../../shared/orders/order-audit.ts';
 import { requireOrder } from '../../shared/orders/require-order.ts';
 import { recordOrderInDirectory } from '../../shared/orders/used-orders.ts';
 import type { CommandInput, CommandOption } from '../command.ts';
@@ -33,17 +35,16 @@ export async function takeStep(
   ordered?: OrderedStep,
 ): Promise<void> {
   const configuration = loadConfiguration(config, ceremonyConfiguration);
-  if (ordered !== undefined) useOrder(configuration, ordered, text.get('order'));
+  const order = ordered && useOrder(configuration, ordered, text.get('order'));
+  const ask = (people: People) =>
+    step(configuration, order === undefined ? people : { ...people, order: orderRecord(order) });
   if (switches.has('yes')) {
-    await step(
-      configuration,
-      nobody((line) => void process.stdout.write(`${line}\n`)),
-    );
+    await ask(nobody((line) => void process.stdout.write(`${line}\n`)));
     return;
   }
   const terminal = openTerminal();
   try {
-    await step(configuration, await twoPeople(terminal));
+    await ask(await twoPeople(terminal));
   } finally {
     terminal.close();
   }
@@ -54,9 +55,16 @@ function useOrder(
   configuration: CeremonyConfiguration,
   { subject, approvesProtocol }: OrderedStep,
   orderFile: string | undefined,
-): void {
-  if (configuration.operators === undefined && orderFile === undefined) return;
+): SignedOrder | undefined {
+  if (configuration.operators === undefined && orderFile === undefined) return undefined;
   const document = approvesProtocol ? { documentSha256: readProtocol(configuration.ceremonyFile).sha256 } : {};
   const order = requireOrder(configuration, { kind: 'ceremony', subject, ...document }, orderFile);
   if (order !== undefined) recordOrderInDirectory(configuration.stateDirectory, order);
+  return order;
+}
+
+/** A ceremony may have no database: the protocol, whose steps are chained by its own hashes, tells of the order. */
+function orderRecord(signed: SignedOrder): string {
+  const { orderId, action, operators, order } = auditedOrder(signed);
+  return `order ${orderId} (${action}), signed by ${operators.join(', ')}; SHA-256 of what they signed, base64url: ${order}`;
 }
