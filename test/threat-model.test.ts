@@ -22,6 +22,15 @@ t.test('every attacker of the issue has a section, with what they cannot do', as
   for (const section of attackers) t.match(section, /\| cannot/, section.split('\n')[0] ?? '');
 });
 
+t.test('of freezes it says who can end one and who cannot, in each section whose attacker might', async (t) => {
+  for (const attacker of ['Root in the signing API', 'A writer in the driver’s database', 'One operator'])
+    t.match(
+      attackers.find((section) => section.startsWith(attacker)),
+      /^\| .*(thaw|end a freeze)/m,
+      attacker,
+    );
+});
+
 t.test('every row names tests, and the tests are there', async (t) => {
   const rows = page.split('\n').filter((line) => line.startsWith('| ') && !/^\| (cannot|---)/.test(line));
   t.ok(rows.length >= 30);

@@ -29,7 +29,7 @@ serve<AuthorisationCalls>({
     const decisions = await admissions?.[mode].current();
     const before = process.cpuUsage();
     for (const { request, key } of prepared.requests) {
-      const refused = decisions?.frozen(request) ?? decisions?.sign(request, key);
+      const refused = decisions?.frozen(request) ?? (await decisions?.sign(request, key));
       if (refused !== undefined) throw new Error(`${refused.refused}: ${refused.detail}`);
     }
     const { user, system } = process.cpuUsage(before);
