@@ -19,8 +19,12 @@ export interface Plan {
   readonly syntheticKeys: number;
   readonly syntheticJournalRows: number;
   readonly soakMs: number;
+  /** What `npm run build` made, instead of the sources: without the loader that strips types. */
+  readonly built: boolean;
   readonly directory: string | undefined;
   readonly json: string | undefined;
+  /** Put the sections into the page of what was measured. */
+  readonly write: boolean;
   readonly compare: string | undefined;
 }
 
@@ -42,29 +46,29 @@ const lengths = {
     blockMs: 1_000,
     warmMs: 3_000,
     keys: 400,
-    inFlight: 96,
+    inFlight: 192,
     authorisedRequests: 1_000,
     syntheticKeys: 50_000,
     syntheticJournalRows: 50_000,
   },
   full: {
-    rounds: 7,
-    rawMs: 2_000,
-    blockMs: 3_000,
+    rounds: 5,
+    rawMs: 1_500,
+    blockMs: 2_500,
     warmMs: 6_000,
     keys: 1_000,
-    inFlight: 96,
+    inFlight: 192,
     authorisedRequests: 3_000,
     syntheticKeys: 1_000_000,
-    syntheticJournalRows: 2_000_000,
+    syntheticJournalRows: 10_000_000,
   },
 } as const;
 
-/** The sections that a run has when none is named. */
+/** The sections that a run has when none is named. Filling a database takes minutes: only where it is asked for. */
 const usual: Readonly<Record<keyof typeof lengths, readonly SectionName[]>> = {
   smoke: ['raw', 'system'],
   quick: ['raw', 'system', 'driver-alone', 'hot-keys', 'user-actions', 'authorisation', 'key-generation', 'latency'],
-  full: sectionNames.filter((name) => name !== 'soak'),
+  full: sectionNames.filter((name) => name !== 'soak' && name !== 'database-size'),
 };
 
 /** @throws TypeError for an argument that there is not. */
@@ -79,7 +83,9 @@ export function readPlan(args: readonly string[]): Plan {
       only: { type: 'string', multiple: true, default: [] },
       rounds: { type: 'string' },
       directory: { type: 'string' },
+      built: { type: 'boolean', default: false },
       json: { type: 'string' },
+      write: { type: 'boolean', default: false },
       compare: { type: 'string' },
     },
   });
@@ -93,7 +99,9 @@ export function readPlan(args: readonly string[]): Plan {
     rounds,
     soakMs: positive(values.minutes, 'minutes') * 60_000,
     directory: values.directory,
+    built: values.built,
     json: values.json,
+    write: values.write,
     compare: values.compare,
   };
 }

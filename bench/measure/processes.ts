@@ -10,6 +10,8 @@ export const canMeasureProcesses = process.platform === 'linux';
 interface ProcessTimes {
   readonly parent: number;
   readonly cpuMs: number;
+  /** Of its children that have ended. */
+  readonly endedCpuMs: number;
 }
 
 /** Undefined for a process that is gone. */
@@ -18,8 +20,8 @@ function readTimes(pid: number): ProcessTimes | undefined {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The name stands in brackets and may hold anything; what follows it are numbers.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    const ticks = Number(fields[11]) + Number(fields[12]);
-    return { parent: Number(fields[1]), cpuMs: (ticks * 1_000) / ticksPerSecond };
+    const ms = (field: number): number => (Number(fields[field]) * 1_000) / ticksPerSecond;
+    return { parent: Number(fields[1]), cpuMs: ms(11) + ms(12), endedCpuMs: ms(13) + ms(14) };
   } catch {
     return undefined;
   }
@@ -36,10 +38,26 @@ export function cpuMsOf(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + (readTimes(pid)?.cpuMs ?? 0), 0);
 }
 
+/** Of a process and all its children, those that come and go included. */
+export function cpuMsOfFamily(pid: number): number {
+  const parent = readTimes(pid);
+  return (parent?.cpuMs ?? 0) + (parent?.endedCpuMs ?? 0) + cpuMsOf(childrenOf(pid));
+}
+
 /** Resident set, megabytes. */
 export function residentMb(pid: number): number {
   try {
     const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    return Number(kilobytes ?? Number.NaN) / 1024;
+  } catch {
+    return Number.NaN;
+  }
+}
+
+/** Proportional set size, megabytes: memory that several processes share counts for each of them in part. */
+export function proportionalMb(pid: number): number {
+  try {
+    const [, kilobytes] = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')) ?? [];
     return Number(kilobytes ?? Number.NaN) / 1024;
   } catch {
     return Number.NaN;

@@ -1,6 +1,6 @@
 import type { LoadRequest, LoadResult, Pace } from '../load/calls.ts';
 import type { Stage } from '../stage.ts';
-import { childrenOf, cpuMsOf } from './processes.ts';
+import { childrenOf, cpuMsOf, cpuMsOfFamily } from './processes.ts';
 
 /** CPU time of one finished request, in milliseconds, by where it was spent. */
 export interface CpuByProcess {
@@ -74,8 +74,7 @@ function processesOf({ system, node, load }: Stage, nodes: readonly number[]) {
     primary: primaries,
     worker: primaries.flatMap(childrenOf),
     api: [system.api.pid],
-    // Its backends live as long as the pools' connections: what one that ended had used is lost.
-    postgres: [system.server.pid, ...childrenOf(system.server.pid)],
+    postgres: [system.server.pid],
     load: [load.pid],
   };
 }
@@ -86,7 +85,8 @@ function sample(pids: ReturnType<typeof processesOf>): Record<keyof ReturnType<t
     primary: cpuMsOf(primary),
     worker: cpuMsOf(worker),
     api: cpuMsOf(api),
-    postgres: cpuMsOf(postgres),
+    // A backend for each connection, and those that vacuum: they come and go.
+    postgres: postgres.reduce((sum, pid) => sum + cpuMsOfFamily(pid), 0),
     load: cpuMsOf(load),
   };
 }

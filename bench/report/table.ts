@@ -30,7 +30,7 @@ function cells({ what, unit, samples, target }: Figure): string[] {
   ];
 }
 
-function targetText(target: Target, unit: Figure['unit']): string {
+export function targetText(target: Target, unit: Figure['unit']): string {
   return 'least' in target ? `≥ ${target.least} ${unit}` : `≤ ${target.most} ${unit}`;
 }
 

@@ -14,7 +14,8 @@ import { measureSystem } from './system.ts';
 import { measureTwoNodes } from './two-nodes.ts';
 import { measureUserActions } from './user-actions.ts';
 
-export async function measure(name: SectionName, stage: Stage): Promise<Section> {
+/** @param say for what a long section tells while it runs. */
+export async function measure(name: SectionName, stage: Stage, say: (line: string) => void): Promise<Section> {
   switch (name) {
     case 'raw':
       return await measureRaw(stage);
@@ -37,9 +38,9 @@ export async function measure(name: SectionName, stage: Stage): Promise<Section>
     case 'two-nodes':
       return await measureTwoNodes(stage);
     case 'database-size':
-      return await measureDatabaseSize(stage);
+      return await measureDatabaseSize(stage, say);
     case 'soak':
-      return await measureSoak(stage);
+      return await measureSoak(stage, say);
     default:
       return name satisfies never;
   }

@@ -13,16 +13,18 @@ const mostWorkerMs = 0.25;
 /** The whole system, strictly stateless, against the raw loop on the same token, in turn. */
 export async function measureSystem(stage: Stage): Promise<Section> {
   const figures: Figure[] = [];
-  for (const curve of ['secp256k1', 'ed25519'] as const) figures.push(...(await ofCurve(stage, curve)));
+  const memory: Memory[] = [];
+  for (const curve of ['secp256k1', 'ed25519'] as const) figures.push(...(await ofCurve(stage, curve, memory)));
   return {
     title: 'The whole system, strictly stateless',
     about:
-      'Signatures through API, queue, mutual TLS, one driver node and both databases, user actions made before; load generator on the same cores.',
-    figures: [...figures, ...memory(stage)],
+      'Signatures through API, queue, mutual TLS, one driver node and both databases, user actions made before; load generator on the same cores. ' +
+      `${stage.plan.inFlight} requests on their way. Memory: resident, after each of these runs${stage.plan.built ? '' : ', from the sources'}.`,
+    figures: [...figures, ...memoryFigures(memory)],
   };
 }
 
-async function ofCurve(stage: Stage, curve: LoadCurve): Promise<Figure[]> {
+async function ofCurve(stage: Stage, curve: LoadCurve, memory: Memory[]): Promise<Figure[]> {
   const { plan, raw } = stage;
   await stage.useNode(1, {});
   const request = { kind: 'sign', keys: await stage.keys(curve, plan.keys) } as const;
@@ -31,7 +33,11 @@ async function ofCurve(stage: Stage, curve: LoadCurve): Promise<Figure[]> {
   const pairs = await interleave(
     plan.rounds,
     () => raw.ask('run', { curve, work: 'strict', threads: sessions, ms: plan.rawMs }),
-    () => runSystem(stage, options),
+    async () => {
+      const run = await runSystem(stage, options);
+      memory.push(memoryOf(stage));
+      return run;
+    },
   );
   const runs = pairs.map(({ other }) => other);
   return [
@@ -75,24 +81,29 @@ export function cpuFigures(name: string, runs: readonly SystemRun[]): Figure[] {
   ];
 }
 
-function memory({ system, node }: Stage): Figure[] {
+interface Memory {
+  readonly primary: number;
+  readonly worker: number;
+  readonly api: number;
+}
+
+function memoryOf({ system, node }: Stage): Memory {
   const primary = node(1).pid;
-  const [worker] = childrenOf(primary);
+  const [worker = -1] = childrenOf(primary);
+  return { primary: residentMb(primary), worker: residentMb(worker), api: residentMb(system.api.pid) };
+}
+
+function memoryFigures(memory: readonly Memory[]): Figure[] {
+  const of = (what: keyof Memory): number[] => memory.map((one) => one[what]);
   return [
-    {
-      id: 'rss primary',
-      what: 'resident memory, primary',
-      unit: 'MB',
-      samples: [residentMb(primary)],
-      target: { most: 100 },
-    },
+    { id: 'rss primary', what: 'memory, primary', unit: 'MB', samples: of('primary'), target: { most: 100 } },
     {
       id: 'rss worker',
-      what: `resident memory, worker with ${sessions} session threads`,
+      what: `memory, worker with ${sessions} session threads`,
       unit: 'MB',
-      samples: [worker === undefined ? Number.NaN : residentMb(worker)],
+      samples: of('worker'),
       target: { most: 120 + 9 * sessions },
     },
-    { id: 'rss api', what: 'resident memory, API', unit: 'MB', samples: [residentMb(system.api.pid)] },
+    { id: 'rss api', what: 'memory, API', unit: 'MB', samples: of('api') },
   ];
 }

@@ -24,8 +24,7 @@ export async function measureTwoNodes(stage: Stage): Promise<Section> {
   await stage.useNode(1, slow(1));
   const ones: SystemRun[] = [];
   const twos: SystemRun[] = [];
-  const rounds = Math.min(plan.rounds, 3);
-  for (let round = 0; round < rounds; round += 1) {
+  for (let round = 0; round < plan.rounds; round += 1) {
     control.set([{ action: 'latency', ms: latencyMs, on: ['C_UnwrapKey', 'C_Sign'] }]);
     ones.push(await run([1]));
     control.clear();
