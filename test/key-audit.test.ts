@@ -138,6 +138,7 @@ t.test('100,000 keys: the audit says its rate and what remains, memory stays fla
   const checked = new Set<string>();
   let repeated = 0;
   const heap: number[] = [];
+  const told: Record<string, number>[] = [];
   const synthetic = createHsmDesk({
     readySlots: () => ['a'],
     async askHsm(_slot, work) {
@@ -148,6 +149,10 @@ t.test('100,000 keys: the audit says its rate and what remains, memory stays fla
         checked.add(id);
       }
       if (batches.length % 200 === 0) {
+        const running = (await readReports(pool)).find(
+          ({ queue, state }) => queue === 'key-audit' && state === 'running',
+        );
+        if (running?.facts.remainingSeconds !== undefined) told.push(running.facts as Record<string, number>);
         collect();
         heap.push(process.memoryUsage().heapUsed);
       }
@@ -162,6 +167,11 @@ t.test('100,000 keys: the audit says its rate and what remains, memory stays fla
   t.ok(batches.every((size) => size <= largestHsmBatch));
   t.match(facts, { keys: Number, perSecond: Number, wholeTableSeconds: Number });
   t.ok(Number(facts.perSecond) > 0);
+  t.ok(told.length > 0, 'it says so while it runs');
+  for (const { keys = 0, checkedInRound = 0, perSecond = 0, remainingSeconds = 0 } of told) {
+    const expected = (keys - checkedInRound) / perSecond;
+    t.ok(Math.abs(remainingSeconds - expected) <= 1 + expected / 10, `${remainingSeconds} s left, ${expected}`);
+  }
   const [early = 0, ...later] = heap;
   // What the test itself remembers grows by some 100 bytes a key.
   const grown = Math.max(...later) - early;

@@ -35,12 +35,12 @@ export function createKeyAudit(inDays: () => number): Job {
     const total = await countKeys(run.pool);
     const slice = Math.max(smallestSlice, Math.ceil((1.2 * total * everySeconds) / (days * 86_400)));
     const told = createTally();
-    const tell = (): Promise<void> => run.progress(factsOf(told, began, total, days));
+    let round = await readRound(run.pool);
+    const facts = () => ({ ...factsOf(told, began, total, round), roundDays: days });
 
     const known = new Set(await findings(run.pool));
     for (const keyIds of pages([...known])) await checkPage(run, keyIds, known, told);
     let toldAt = performance.now();
-    let round = await readRound(run.pool);
     for (let left = slice; left > 0 && performance.now() - began < budgetMs; ) {
       const keyIds = await nextPage(run.pool, round.last_key, Math.min(left, largestHsmBatch));
       if (keyIds.length === 0) {
@@ -52,11 +52,11 @@ export function createKeyAudit(inDays: () => number): Job {
       round = await advance(run, keyIds);
       left -= keyIds.length;
       if (performance.now() - toldAt < tellMs) continue;
-      await tell();
+      await run.progress(facts());
       toldAt = performance.now();
     }
     return {
-      facts: { ...factsOf(told, began, total, days), round: round.round, checkedInRound: round.checked },
+      facts: facts(),
       alarms: await alarmsOf(run.pool, round, told, days),
     };
   };
@@ -178,7 +178,12 @@ async function endRound({ pool, attempt }: JobRun): Promise<void> {
   );
 }
 
-function factsOf(told: Tally, began: number, total: number, days: number): Record<string, number | string> {
+function factsOf(
+  told: Tally,
+  began: number,
+  total: number,
+  { round, checked: inRound }: Round,
+): Record<string, number> {
   const checked = Object.values(told).reduce((sum, count) => sum + count, 0);
   const perSecond = checked / Math.max(0.001, (performance.now() - began) / 1_000);
   return {
@@ -186,9 +191,11 @@ function factsOf(told: Tally, began: number, total: number, days: number): Recor
     checked,
     ...told,
     perSecond: Math.round(perSecond * 10) / 10,
-    // At full speed; the round is spread over the configured days.
+    // At the speed of this run; a round is spread over the configured days.
     wholeTableSeconds: perSecond === 0 ? 0 : Math.round(total / perSecond),
-    roundDays: days,
+    remainingSeconds: perSecond === 0 ? 0 : Math.ceil(Math.max(0, total - inRound) / perSecond),
+    round,
+    checkedInRound: inRound,
   };
 }
 
