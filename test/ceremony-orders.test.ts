@@ -47,7 +47,8 @@ function ordered(subject: string, signers: readonly { name: string; privateKey: 
 }
 
 t.test('without an order nothing is done', async (t) => {
-  for (const step of [['create'], ['add-token', '--token', 'b'], ['go-live', '--rehearsal']]) {
+  const deliver = ['deliver', '--token', 'b', '--folder', directory];
+  for (const step of [['create'], ['add-token', '--token', 'b'], deliver, ['go-live', '--rehearsal']]) {
     t.match(await run(...step), { code: 25, stderr: /ORDER_MISSING/ }, step.join(' '));
   }
   t.match(await run(), { code: 21, stderr: /take the steps one by one/ });
