@@ -5,6 +5,13 @@ import { AsymmetricKeySigner } from '@dfns/sdk-keysigner';
 import t, { type Test } from 'tap';
 import { parseGwei, recoverTransactionAddress, serializeTransaction } from 'viem';
 import { parse, stringify } from 'yaml';
+import { keyStore } from '../scripts/local/installation.ts';
+import { readCeremonyFile } from '../src/shared/ceremony-file.ts';
+import { attestationPublicKey } from '../src/shared/crypto/attestation.ts';
+import { createPool } from '../src/shared/database/pool.ts';
+import { createLog } from '../src/shared/log.ts';
+import type { SignedOrder } from '../src/shared/orders/order.ts';
+import { inForceHolds } from '../src/shared/orders/order-in-force.ts';
 import { hsmDriver } from './support/node-commands.ts';
 import { allReady, openSystem } from './support/system.ts';
 import { until } from './support/until.ts';
@@ -75,6 +82,26 @@ async function everythingWorks(t: Test, mode: Mode): Promise<void> {
 const bot = await unapprovedClient();
 const botSigns = async (keyId: string) =>
   await bot.keys.generateSignature({ keyId, body: { kind: 'Hash', hash: `0x${'ab'.repeat(32)}` } });
+
+t.test('the list in force is attested by a token’s attestation key, for nodes that come later', async (t) => {
+  const [pool, pinned] = [
+    createPool(
+      system.databases.driver,
+      { applicationName: 'test', max: 1, durability: 'durable' },
+      createLog('silent', {}),
+    ),
+    attestationPublicKey(readCeremonyFile(places.ceremonyFile).attestationKey.publicKey),
+  ];
+  t.teardown(() => pool.end());
+  const row = await until('its attestation', async () => {
+    const { rows } = await pool.query<{ signed: SignedOrder; attestation: string }>(
+      `select signed_order as signed, attestation from credential_list
+       join order_in_force on order_id = signed_order->'order'->>'id'`,
+    );
+    return rows[0];
+  });
+  t.ok(inForceHolds(pinned, keyStore, row.signed.order, row.attestation));
+});
 
 t.test('off: everything works, and nobody is asked whether it was approved', async (t) => {
   await use('off');

@@ -117,6 +117,18 @@ t.test('a signed thaw that nobody carried out in its time ends no freeze; a new 
   t.match(await signs(caller), { kind: 'Signatures' });
 });
 
+t.test('an attestation replaces no operator: with the HSM and one operator nothing is thawed', async (t) => {
+  const id = await freezeKey();
+  const byOne = operators.order(keyStore, aboutThaw(id), ['alice']);
+  const made = await hsm.attestOrder(byOne.order);
+  if (made.ok) await claim(byOne, made.value);
+  await thaw(id, byOne);
+  await refused('thaw', /1 of the 2 operators/);
+  t.match(await signs(caller), { kind: 'Error', code: 'FROZEN' });
+  await thaw(id, operators.order(keyStore, aboutThaw(id)));
+  await until('it is thawed', () => worker.report().policy?.frozen.length === 0);
+});
+
 t.test('an order from the future is not obeyed before its time', async (t) => {
   const id = await freezeKey();
   await thaw(id, operators.order(keyStore, aboutThaw(id), undefined, Date.now() + 86_400_000));
