@@ -107,3 +107,18 @@ t.test('a job that does not exist, and one that did not fail, are refused', asyn
   t.equal(retried.code, exitCodes.USAGE.code);
   t.match(retried.errors, /NOT_FOUND: .*a failed run of node-reaping/);
 });
+
+t.test('a run that has failed for good is tried again when somebody asks for it', async (t) => {
+  const asked = await runCommand('jobs', 'run', '--job', 'backup-check', '--config', config);
+  t.match(asked, { code: 0, out: /^backup-check is asked for \(/ });
+  // No node is there to try it; as if one had, as often as the queue allows.
+  await databases.driverAsOwner(
+    `update maintenance.job set state = 'failed', started_on = now(), completed_on = now(), retry_count = retry_limit
+     where name = 'backup-check' and state = 'created'`,
+  );
+  const node = startNode(t, config);
+  await node.line('slot ready');
+  const retried = await runCommand('jobs', 'retry', '--job', 'backup-check', '--config', config);
+  t.match(retried, { code: 0, out: /^backup-check is tried again \(/ });
+  await node.line('maintenance job done', ({ job }) => job === 'backup-check');
+});
