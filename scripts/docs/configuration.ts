@@ -22,7 +22,8 @@ Printed from the schemas in \`src/shared/configuration\` by \`node scripts/docs/
 
 Files are YAML. Unknown keys are errors, and all problems of a file are reported at once, each with its path. Paths are
 relative to the configuration file. Secrets are never in a configuration: a key that ends in \`File\` and is described as
-a secret file names a file that others must not be able to read (mode 0600 or 0640).
+a secret file names a file that others must not be able to read (mode 0600 or 0640). Times that fit one another, and so are no
+keys, are in [timeouts.md](timeouts.md), each with its reason.
 
 ${section('Driver: `hsm-driver run`', driverConfiguration)}
 ${section('Signing API: `hsm-driver api`', apiConfiguration)}
