@@ -5,8 +5,9 @@ import { parse, stringify } from 'yaml';
 import { freePort } from '../../scripts/local/free-port.ts';
 import type { ApiFile } from '../../scripts/local/installation.ts';
 import { type LocalProcess, type Surroundings, startDriverProcess } from '../../scripts/local/processes.ts';
-import { openTcpProxy } from '../support/tcp-proxy.ts';
+import { openTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import type { Change, FaultSystem } from './fault-system.ts';
+import type { Moment } from './moments.ts';
 
 /** API processes beside the first one, all behind a layer-4 proxy that passes TLS through and leaves out dead ones. */
 export interface MoreApis {
@@ -14,8 +15,8 @@ export interface MoreApis {
   readonly baseUrl: string;
   /** How often applications were given to each, the first one first. */
   readonly connectionsOf: readonly number[];
-  /** Kills each of the new ones in turn, and starts it again; what it does at that moment is left to chance. */
-  killEach(): Promise<void>;
+  /** Kills one of the new ones at each of these moments, in turn, and starts it again. */
+  killAt(moments: readonly Moment[]): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -24,10 +25,10 @@ interface Api {
   readonly configFile: string;
   readonly applicationPort: number;
   readonly driverPort: number;
+  /** To its database. */
+  readonly wire: TcpProxy;
   process: LocalProcess;
 }
-
-const killings = 4;
 
 export async function openMoreApis(
   system: FaultSystem,
@@ -66,13 +67,15 @@ export async function openMoreApis(
     const [applicationPort, driverPort] = [await freePort(), await freePort()];
     const file = parse(readFileSync(places.apiConfig, 'utf8')) as ApiFile;
     const configFile = join(places.root, 'api', `config-${at}.yaml`);
+    const wire = await openTcpProxy({ teardown: (handler) => cleanUps.push(handler) }, system.system.server.port);
     const own = {
       ...file,
+      database: { ...file.database, port: wire.port },
       application: { ...file.application, port: applicationPort },
       driver: { ...file.driver, port: driverPort },
     };
     writeFileSync(configFile, stringify(await change(own)));
-    const api = await start({ name: `api-${at}`, configFile, applicationPort, driverPort });
+    const api = await start({ name: `api-${at}`, configFile, applicationPort, driverPort, wire });
     more.push(api);
     enter(api);
   }
@@ -92,11 +95,16 @@ export async function openMoreApis(
     get connectionsOf() {
       return [...connections.values()];
     },
-    async killEach() {
-      for (let time = 0; time < killings; time++) {
+    async killAt(moments) {
+      for (const [time, moment] of moments.entries()) {
         const api = more[time % more.length] as Api;
+        // Drivers’ connections are spread anew: each process gets its share of leases and outcomes.
+        for (const wire of Object.values(system.wires.api)) wire.cut();
+        await moment.reach(system, api.wire);
         process.kill(api.process.pid, 'SIGKILL');
         await api.process.exited;
+        api.wire.cut();
+        api.wire.thaw();
         await start(api);
         enter(api);
         await sleep(500);

@@ -4,6 +4,7 @@ import type { Answer } from '../support/signing-application.ts';
 import type { TcpProxy } from '../support/tcp-proxy.ts';
 import type { Fault, Seen } from './fault.ts';
 import type { FaultSystem } from './fault-system.ts';
+import { moments } from './moments.ts';
 import { openMoreApis } from './more-apis.ts';
 
 /** What happens between the parts, and to the databases. */
@@ -47,12 +48,12 @@ const blackHole: Fault = {
 const threeApis: Fault = (() => {
   let more: Awaited<ReturnType<typeof openMoreApis>> | undefined;
   return {
-    name: 'three API processes, one killed after the other',
+    name: 'three API processes, one killed after insert, after lease, after outcome, after commit',
     async prepare(system: FaultSystem) {
       more = await openMoreApis(system, 2);
     },
     baseUrl: () => more?.baseUrl ?? '',
-    inject: () => more?.killEach(),
+    inject: () => more?.killAt(moments),
     tidy: () => more?.close(),
     expect: { during: reachedAgain, retryOnce: true as const },
     hitsBoth: true as const,

@@ -36,6 +36,8 @@ const backLimitMs = 60_000;
 
 /** One application, by the calls that the Dfns SDK makes. None of its calls throws: what goes wrong is an answer. */
 export function openSigningApplication({ client, baseUrl = client.baseUrl, loops }: ApplicationOptions) {
+  // What stands between gives out connections, not calls: each call has one of its own there.
+  const reset = baseUrl !== client.baseUrl;
   const agent = new Agent({
     connect: { ca: readFileSync(client.caFile) },
     connections: loops + 2,
@@ -48,6 +50,7 @@ export function openSigningApplication({ client, baseUrl = client.baseUrl, loops
     const { statusCode, body: answer } = await httpRequest(`${baseUrl}${path}`, {
       dispatcher: agent,
       method,
+      reset,
       headers: {
         authorization: `Bearer ${client.authToken}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),

@@ -9,6 +9,8 @@ export interface TcpProxy {
   cut(): void;
   /** From now on nothing passes and nobody is told: packets vanish, as with a host that is powered off. */
   freeze(): void;
+  /** What is sent to the target still arrives; its answers do not come through. */
+  mute(): void;
   /** What was held up passes again. */
   thaw(): void;
   /** Ports from which it is connected to the target now. */
@@ -23,6 +25,7 @@ export async function openTcpProxy(t: Cleanup, target: number | (() => number), 
   const sockets = new Set<Socket>();
   const further = new Set<Socket>();
   let frozen = false;
+  let muted = false;
   const server = createServer((near) => {
     const far = connect(typeof target === 'number' ? target : target(), '127.0.0.1');
     further.add(far);
@@ -33,7 +36,7 @@ export async function openTcpProxy(t: Cleanup, target: number | (() => number), 
     ] as const) {
       sockets.add(from);
       from.pipe(to);
-      if (frozen) from.pause();
+      if (frozen || (muted && from === far)) from.pause();
       from.on('error', () => to.destroy());
       from.on('close', () => {
         sockets.delete(from);
@@ -49,8 +52,12 @@ export async function openTcpProxy(t: Cleanup, target: number | (() => number), 
     frozen = true;
     for (const socket of sockets) socket.pause();
   };
+  const mute = (): void => {
+    muted = true;
+    for (const socket of further) socket.pause();
+  };
   const thaw = (): void => {
-    frozen = false;
+    frozen = muted = false;
     for (const socket of sockets) socket.resume();
   };
   const ports = (): number[] => [...further].map(({ localPort = 0 }) => localPort);
@@ -58,5 +65,5 @@ export async function openTcpProxy(t: Cleanup, target: number | (() => number), 
     cut();
     server.close();
   });
-  return { port: (server.address() as AddressInfo).port, cut, freeze, thaw, ports };
+  return { port: (server.address() as AddressInfo).port, cut, freeze, mute, thaw, ports };
 }
