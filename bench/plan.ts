@@ -52,7 +52,7 @@ const lengths = {
     syntheticJournalRows: 50_000,
   },
   full: {
-    rounds: 5,
+    rounds: 4,
     rawMs: 1_500,
     blockMs: 2_500,
     warmMs: 6_000,
