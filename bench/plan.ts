@@ -15,6 +15,8 @@ export interface Plan {
   readonly inFlight: number;
   /** Requests of each kind that the check of authorisations is measured with. */
   readonly authorisedRequests: number;
+  /** Keys that there are for a rotation to move. */
+  readonly rotatedKeys: number;
   /** Rows that are put into both databases to see what their size costs. */
   readonly syntheticKeys: number;
   readonly syntheticJournalRows: number;
@@ -37,6 +39,7 @@ const lengths = {
     keys: 40,
     inFlight: 16,
     authorisedRequests: 50,
+    rotatedKeys: 150,
     syntheticKeys: 1_000,
     syntheticJournalRows: 1_000,
   },
@@ -48,6 +51,7 @@ const lengths = {
     keys: 400,
     inFlight: 192,
     authorisedRequests: 1_000,
+    rotatedKeys: 1_000,
     syntheticKeys: 50_000,
     syntheticJournalRows: 50_000,
   },
@@ -59,16 +63,20 @@ const lengths = {
     keys: 1_000,
     inFlight: 192,
     authorisedRequests: 3_000,
+    rotatedKeys: 3_000,
     syntheticKeys: 1_000_000,
     syntheticJournalRows: 10_000_000,
   },
 } as const;
 
-/** The sections that a run has when none is named. Filling a database takes minutes: only where it is asked for. */
+/** Sections that take minutes, or leave an installation behind that others cannot use: only where they are asked for. */
+const alone: ReadonlySet<SectionName> = new Set(['database-size', 'rotation', 'soak']);
+
+/** The sections that a run has when none is named. */
 const usual: Readonly<Record<keyof typeof lengths, readonly SectionName[]>> = {
   smoke: ['raw', 'system'],
   quick: ['raw', 'system', 'driver-alone', 'hot-keys', 'user-actions', 'authorisation', 'key-generation', 'latency'],
-  full: sectionNames.filter((name) => name !== 'soak' && name !== 'database-size'),
+  full: sectionNames.filter((name) => !alone.has(name)),
 };
 
 /** @throws TypeError for an argument that there is not. */

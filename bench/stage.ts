@@ -25,8 +25,8 @@ export interface Stage {
   readonly raw: Child<RawLoopCalls>;
   /** The process of a node that runs. */
   node(n: number): LocalProcess;
-  /** Starts a node with a slot of another configuration; the same one again costs nothing. */
-  useNode(n: number, slot: Partial<NodeFile['slots'][number]>): Promise<void>;
+  /** Starts a node with a slot of another configuration, or with `more` of its own; the same one again costs nothing. */
+  useNode(n: number, slot: Partial<NodeFile['slots'][number]>, more?: Partial<NodeFile>): Promise<void>;
   stopNode(n: number): Promise<void>;
   status(n: number): Promise<NodeStatus>;
   configFile(n: number): string;
@@ -80,12 +80,17 @@ export async function openStage(
     await running.get(n)?.stop();
     running.delete(n);
   }
-  async function useNode(n: number, change: Partial<NodeFile['slots'][number]>): Promise<void> {
-    const wanted = JSON.stringify(change);
-    if (running.has(n) && (used.get(n) ?? '{}') === wanted) return;
+  async function useNode(
+    n: number,
+    change: Partial<NodeFile['slots'][number]>,
+    more: Partial<NodeFile> = {},
+  ): Promise<void> {
+    const wanted = JSON.stringify([change, more]);
+    if (running.has(n) && (used.get(n) ?? '[{},{}]') === wanted) return;
     await stopNode(n);
     const file = original.get(n) as NodeFile;
-    writeFileSync(configFile(n), stringify({ ...file, slots: file.slots.map((slot) => ({ ...slot, ...change })) }));
+    const slots = file.slots.map((slot) => ({ ...slot, ...change }));
+    writeFileSync(configFile(n), stringify({ ...file, ...more, slots }));
     used.set(n, wanted);
     const node = system.startNode(n);
     running.set(n, node);

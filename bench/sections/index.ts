@@ -9,6 +9,7 @@ import { measureLatency } from './latency.ts';
 import type { SectionName } from './names.ts';
 import { measureNetworkHsm } from './network-hsm.ts';
 import { measureRaw } from './raw.ts';
+import { measureRotation } from './rotation.ts';
 import { measureSoak } from './soak.ts';
 import { measureSystem } from './system.ts';
 import { measureTwoNodes } from './two-nodes.ts';
@@ -39,6 +40,8 @@ export async function measure(name: SectionName, stage: Stage, say: (line: strin
       return await measureTwoNodes(stage);
     case 'database-size':
       return await measureDatabaseSize(stage, say);
+    case 'rotation':
+      return await measureRotation(stage);
     case 'soak':
       return await measureSoak(stage, say);
     default:

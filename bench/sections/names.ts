@@ -11,6 +11,7 @@ export const sectionNames = [
   'network-hsm',
   'two-nodes',
   'database-size',
+  'rotation',
   'soak',
 ] as const;
 export type SectionName = (typeof sectionNames)[number];
