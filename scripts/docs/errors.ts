@@ -1,4 +1,5 @@
-import { catalogue, catalogueEntry, type ErrorCode } from '../../src/shared/errors.ts';
+import { catalogue } from '../../src/shared/error-catalogue.ts';
+import { catalogueEntry, type ErrorCode } from '../../src/shared/errors.ts';
 import { exitCodes } from '../../src/shared/exit-codes.ts';
 import { ckrClasses, ckrConsequences, ckrRemark, ckrTable } from '../../src/worker/hsm/ckr.ts';
 
@@ -18,7 +19,7 @@ export function errorsPage(): string {
   });
   return `# Errors and exit codes
 
-Printed from \`src/shared/errors.ts\`, \`src/shared/exit-codes.ts\` and \`src/worker/hsm/ckr.ts\` by \`node scripts/docs/print.ts\`;
+Printed from \`src/shared/error-catalogue.ts\`, \`src/shared/exit-codes.ts\` and \`src/worker/hsm/ckr.ts\` by \`node scripts/docs/print.ts\`;
 do not edit. Codes are stable and never used again for something else.
 
 ## Exit codes

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { joinSignatures } from '../../shared/chains/index.ts';
-import { CodedError, catalogue, catalogueEntry, type ErrorCode } from '../../shared/errors.ts';
+import { catalogue } from '../../shared/error-catalogue.ts';
+import { CodedError, catalogueEntry, type ErrorCode } from '../../shared/errors.ts';
 import type { RequestRow } from '../queue/request.ts';
 import { date } from './answer-fields.ts';
 

@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import { catalogue } from '../../shared/errors.ts';
+import { catalogue } from '../../shared/error-catalogue.ts';
 import type { Families, Sample } from '../../shared/operations/families.ts';
 import { slotStates } from '../slot-table.ts';
 import { ReportedHistogram } from './reported-histogram.ts';
