@@ -5,7 +5,7 @@ export interface Figure {
   /** Stable, for comparisons between runs. */
   readonly id: string;
   readonly what: string;
-  readonly unit: '/s' | '%' | 'ms' | 'MB' | 'MB/h';
+  readonly unit: '/s' | '%' | 'ms' | 'MB' | 'MB/h' | 'B';
   readonly samples: readonly number[];
   readonly target?: Target;
 }
