@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { join, sep } from 'node:path';
 import { getRawAsset } from 'node:sea';
 import { pathToFileURL } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
 import { unpackPlaces } from './places.ts';
 import { nameOf, type Packed, type ProgramFile, unpackProgram } from './unpack.ts';
 
@@ -13,7 +14,7 @@ const manifest = 'manifest.json';
 
 const asset = (name: string) => Buffer.from(getRawAsset(name));
 const packed: Packed = { files: JSON.parse(asset(manifest).toString('utf8')) as ProgramFile[], content: asset };
-const given = process.argv.slice(2).filter((word, at) => !(at === 0 && word === '--disable-sigusr1'));
+const given = withoutFlags(process.argv.slice(2));
 const parents = process.channel === undefined ? undefined : folderOfParent(given[0] ?? '');
 const folder = unpacked(parents === undefined ? unpackPlaces(process.env, process.geteuid?.() ?? 0) : [parents]);
 const file = parents === undefined ? join(folder, 'dist/cli/main.js') : String(given[0]);
@@ -24,6 +25,20 @@ start(pathToFileURL(file).href).catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
   process.exitCode = 1;
 });
+
+/**
+ * `fork` puts Node's own flags before the file. This binary has --disable-sigusr1 inside; of V8's, what threads begin with
+ * can still be set here. Nobody else's words are taken for flags.
+ */
+function withoutFlags(words: readonly string[]): readonly string[] {
+  if (process.channel === undefined) return words;
+  const flags = words.slice(
+    0,
+    words.findIndex((word) => !word.startsWith('--')),
+  );
+  for (const flag of flags.filter((one) => one.startsWith('--max-semi-space-size='))) setFlagsFromString(flag);
+  return words.slice(flags.length);
+}
 
 /**
  * A child of ours has a channel to its parent, and is told which of the program's files to run: the parent's folder is in its
