@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { resolve } from 'node:path';
 import t from 'tap';
-import { freePort } from '../scripts/local/free-port.ts';
+import { freePort } from '../scripts/setup/free-port.js';
 import { createPool } from '../src/shared/database/pool.ts';
 import { exitCodes } from '../src/shared/exit-codes.ts';
 import { createLog } from '../src/shared/log.ts';

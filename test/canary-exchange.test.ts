@@ -1,5 +1,5 @@
 import t from 'tap';
-import { freePort } from '../scripts/local/free-port.ts';
+import { freePort } from '../scripts/setup/free-port.js';
 import type { NodeStatus } from '../src/primary/operations/status.ts';
 import { createPool } from '../src/shared/database/pool.ts';
 import { createLog } from '../src/shared/log.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Client } from 'undici';
 import { stringify } from 'yaml';
-import { freePort } from '../scripts/local/free-port.ts';
+import { freePort } from '../scripts/setup/free-port.js';
 import { startDriverProcess } from '../scripts/local/processes.ts';
 import { addNode, revokeNode } from '../src/api/driver/driver-nodes.ts';
 import { createPool } from '../src/shared/database/pool.ts';

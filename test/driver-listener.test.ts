@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Pool } from 'undici';
 import { stringify } from 'yaml';
-import { freePort } from '../scripts/local/free-port.ts';
+import { freePort } from '../scripts/setup/free-port.js';
 import { startDriverProcess } from '../scripts/local/processes.ts';
 import { makeCertificates, type Pair } from './support/certificates.ts';
 import { openTestDatabases } from './support/database.ts';

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { stringify } from 'yaml';
-import { freePort } from '../scripts/local/free-port.ts';
+import { freePort } from '../scripts/setup/free-port.js';
 import type { NodeStatus } from '../src/primary/operations/status.ts';
 import { exitCodes } from '../src/shared/exit-codes.ts';
 import type { JobStatus } from '../src/shared/maintenance/job-statuses.ts';

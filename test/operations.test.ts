@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import t, { type Test } from 'tap';
-import { freePort } from '../scripts/local/free-port.ts';
+import { freePort } from '../scripts/setup/free-port.js';
 import type { NodeStatus } from '../src/primary/operations/status.ts';
 import { exitCodes } from '../src/shared/exit-codes.ts';
 import { makeCertificates } from './support/certificates.ts';

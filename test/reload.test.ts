@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { parse, stringify } from 'yaml';
-import { freePort } from '../scripts/local/free-port.ts';
+import { freePort } from '../scripts/setup/free-port.js';
 import { makeCertificates } from './support/certificates.ts';
 import { openTestDatabases } from './support/database.ts';
 import { isAlive, startNode, writeNodeConfiguration } from './support/driver-node.ts';

@@ -8,7 +8,7 @@ import type { apiConfiguration } from '../../src/shared/configuration/api.ts';
 import type { driverConfiguration } from '../../src/shared/configuration/driver.ts';
 import type { Authority } from './certificates.ts';
 import type { LocalDatabase } from './databases.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '../setup/free-port.js';
 import { openOperator } from './operator.ts';
 import type { Places } from './places.ts';
 import { type Program, runCommand, type Surroundings } from './processes.ts';

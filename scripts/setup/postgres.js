@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SetupError } from './command.js';
+import { freePort } from './free-port.js';
 import { takeLock } from './lock.js';
 import { postgresEnvironment, prepareData } from './postgres-data.js';
 import { chooseLauncher } from './postgres-launcher.js';
@@ -151,16 +151,4 @@ function stopper({ child, exited }, release) {
     })();
     return stopping;
   };
-}
-
-/** A port of 127.0.0.1 that nobody uses at this moment. */
-function freePort() {
-  return new Promise((done, fail) => {
-    const server = createServer();
-    server.once('error', fail);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => done(port));
-    });
-  });
 }

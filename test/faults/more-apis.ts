@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
-import { freePort } from '../../scripts/local/free-port.ts';
+import { freePort } from '../../scripts/setup/free-port.js';
 import type { ApiFile } from '../../scripts/local/installation.ts';
 import { type LocalProcess, type Surroundings, startDriverProcess } from '../../scripts/local/processes.ts';
 import { openTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
