@@ -45,7 +45,8 @@ export async function measureNetworkHsm(stage: Stage): Promise<Section> {
     control.set([{ action: 'latency', ms: latencyMs, on: ['C_UnwrapKey', 'C_Sign'] }]);
     const rawRun = () => raw.ask('run', { curve, work: 'strict', threads: sessions, ms: plan.rawMs });
     const aloneRun = () => alone.ask('run', { curve, keyIds, ms: plan.blockMs });
-    const inFlight = Math.max(8, 4 * sessions);
+    // Enough that sessions never wait for requests: beside those in the HSM, others wait for disks and wires.
+    const inFlight = Math.max(plan.inFlight, 4 * sessions);
     const systemRun = () => runSystem(stage, { request, pace: { inFlight }, ms: plan.blockMs });
     await rawRun();
     await aloneRun();

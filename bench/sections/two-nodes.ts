@@ -20,7 +20,7 @@ export async function measureTwoNodes(stage: Stage): Promise<Section> {
   });
   const request = { kind: 'sign', keys: await stage.keys('ed25519', plan.keys) } as const;
   const run = (nodes: readonly number[]) =>
-    runSystem(stage, { request, pace: { inFlight: nodes.length * 6 * sessions }, ms: plan.blockMs, nodes });
+    runSystem(stage, { request, pace: { inFlight: plan.inFlight }, ms: plan.blockMs, nodes });
   await stage.useNode(1, slow(1));
   const ones: SystemRun[] = [];
   const twos: SystemRun[] = [];
