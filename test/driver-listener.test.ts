@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Pool } from 'undici';
 import { stringify } from 'yaml';
-import { freePort } from '../scripts/setup/free-port.js';
 import { startDriverProcess } from '../scripts/local/processes.ts';
+import { freePort } from '../scripts/setup/free-port.js';
 import { makeCertificates, type Pair } from './support/certificates.ts';
 import { openTestDatabases } from './support/database.ts';
 

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { freePort } from '../../scripts/setup/free-port.js';
 import { repository } from '../../scripts/local/places.ts';
 import { type Program, startDriverProcess } from '../../scripts/local/processes.ts';
+import { freePort } from '../../scripts/setup/free-port.js';
 import { startPostgres } from '../../scripts/setup/postgres.js';
 import { command } from './deployment.ts';
 
