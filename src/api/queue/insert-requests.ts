@@ -31,6 +31,7 @@ export interface InsertedRecord {
 /**
  * One statement for a batch. A row is left out when its id or its user action is there already, or when something that
  * was believed does not hold: this statement, not what anybody read before, decides.
+ * In the order of ids: two processes that insert the same ids crosswise would each wait for the other’s row.
  * @returns what was inserted, by id.
  */
 export async function insertRequests(
@@ -157,6 +158,7 @@ const inserting = {
          select id from driver_instance where id = r.instance and ended_at is null limit 1
        ) me on true
      where ${holds('$4')}
+     order by r.id
      on conflict do nothing
      returning id, user_action, created_at, state`,
 };

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
-import { isUnreachable } from '../../shared/database/faults.ts';
+import { isDeadlock, isUnreachable } from '../../shared/database/faults.ts';
 import type { LeasedRequest } from '../../shared/driver-protocol.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { handedOver } from './hand-over.ts';
@@ -78,15 +78,19 @@ export function createSubmitter(
 
   async function insertBatch(batch: readonly Pending[]): Promise<void> {
     const deadline = performance.now() + insertPatienceMs;
-    for (let tries = 0; ; tries += 1) {
+    for (let lost = false; ; ) {
       try {
-        await insertOnce(batch, tries > 0);
+        await insertOnce(batch, lost);
         return;
       } catch (error) {
-        if (!isUnreachable(error) || performance.now() > deadline) {
+        // Callers that use their user actions twice, crosswise, must not fail the others of the batch.
+        const again = isUnreachable(error) || isDeadlock(error);
+        if (!again || performance.now() > deadline) {
           for (const pending of batch) pending.reject(error);
           return;
         }
+        if (!isUnreachable(error)) continue;
+        lost = true;
         await delay(250);
       }
     }

@@ -31,6 +31,11 @@ export function isUnreachable(thrown: unknown): boolean {
   return driverTexts.some((text) => thrown.message.includes(text));
 }
 
+/** True when two transactions waited for each other and PostgreSQL ended this one: nothing of it was done (SQLSTATE 40P01). */
+export function isDeadlock(thrown: unknown): boolean {
+  return thrown instanceof Error && (thrown as Error & { code?: unknown }).code === '40P01';
+}
+
 /** The error to show for a database that cannot be used. */
 export function unreachable(database: { host: string; port: number; name: string }, cause: unknown): CodedError {
   const first = cause instanceof AggregateError ? cause.errors[0] : cause;

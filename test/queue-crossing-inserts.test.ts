@@ -1,0 +1,83 @@
+import t, { type Test } from 'tap';
+import { insertRequests } from '../src/api/queue/insert-requests.ts';
+import type { NewRequest } from '../src/api/queue/request.ts';
+import { openTestDatabases } from './support/database.ts';
+import { makeKey, openQueue, signRequest } from './support/queue.ts';
+import { until } from './support/until.ts';
+
+const databases = await openTestDatabases(t);
+const queue = await openQueue(t, databases.api);
+const other = await openQueue(t, databases.api);
+const key = await makeKey(queue);
+const { pool } = queue;
+const insert = (requests: readonly NewRequest[]) =>
+  insertRequests(
+    pool,
+    requests.map((request) => ({ request, place: { priority: 0, turn: 0 } })),
+    300_000,
+  );
+
+/** Statements that wait for a row of somebody else. */
+async function waiting(): Promise<number> {
+  const { rows } = await pool.query<{ n: number }>(
+    `select count(*)::int as n from pg_stat_activity
+     where datname = current_database() and wait_event_type = 'Lock' and query like 'insert into request %'`,
+  );
+  return rows[0]?.n ?? 0;
+}
+
+/** Whoever inserts the same id or user action waits until it is let go. @returns lets go, and nothing is inserted */
+async function hold(t: Test, request: NewRequest): Promise<() => Promise<unknown>> {
+  const blocker = await pool.connect();
+  t.teardown(() => blocker.release());
+  await blocker.query('begin');
+  const held = { query: blocker.query.bind(blocker) } as typeof pool;
+  await insertRequests(held, [{ request, place: { priority: 0, turn: 0 } }], 300_000);
+  return () => blocker.query('rollback');
+}
+
+t.test('two processes that insert the same ids crosswise do not lock each other out', async (t) => {
+  const [first, middle, last] = ['a', 'b', 'c']
+    .map((externalId) => signRequest(key.id, { externalId }))
+    .sort((one, other) => (one.id < other.id ? -1 : 1));
+  if (first === undefined || middle === undefined || last === undefined) throw new Error('three requests');
+  const again = (request: NewRequest): NewRequest => ({ ...request, userAction: `${request.userAction}-again` });
+
+  const letGo = await hold(t, middle);
+  // In the order in which they came, the one would hold the last and want the first, the other the first and the last.
+  const one = insert([last, again(middle), first]);
+  await until('the first insert waits', async () => (await waiting()) === 1);
+  const two = insert([again(first), again(last)]);
+  await until('both inserts wait', async () => (await waiting()) === 2);
+  await letGo();
+  t.same([...(await one).keys()].sort(), [first.id, middle.id, last.id]);
+  t.equal((await two).size, 0);
+});
+
+t.test('user actions that are used twice, crosswise, fail nobody else of the batches', async (t) => {
+  const requests = ['d', 'e', 'f', 'g', 'h', 'i']
+    .map((externalId) => signRequest(key.id, { externalId }))
+    .sort((one, other) => (one.id < other.id ? -1 : 1));
+  // Both hold one when they meet at the middle; there one waits for the other, which then wants what the first holds.
+  const userActions = ['cross-1', 'cross-2', 'cross-middle', 'cross-middle', 'cross-1', 'cross-2'];
+  const crossing = requests.map((request, at) => ({ ...request, userAction: userActions[at] ?? '' }));
+  const bystanders = [signRequest(key.id), signRequest(key.id)];
+  const submit = ({ application }: typeof queue, requests: readonly (NewRequest | undefined)[]) =>
+    requests.map((request) => application.submit(request as NewRequest));
+
+  const letGo = await hold(t, signRequest(key.id, { userAction: 'cross-middle' }));
+  const one = submit(queue, [crossing[0], crossing[2], crossing[5], bystanders[0]]);
+  const two = submit(other, [crossing[1], crossing[3], crossing[4], bystanders[1]]);
+  await until('both inserts wait', async () => (await waiting()) === 2);
+  await letGo();
+  const ends = await Promise.allSettled([...one, ...two]);
+  const made = ends.filter(({ status }) => status === 'fulfilled');
+  t.equal(made.length, 5, 'one for each user action, and those of the bystanders');
+  for (const end of ends) if (end.status === 'rejected') t.match(end.reason, { code: 'USER_ACTION_USED' });
+  t.match([ends[3]?.status, ends[7]?.status], ['fulfilled', 'fulfilled']);
+  const { rows } = await pool.query("select user_action from request where user_action like 'cross-%' order by 1");
+  t.same(
+    rows.map((row) => row.user_action),
+    ['cross-1', 'cross-2', 'cross-middle'],
+  );
+});
