@@ -3,15 +3,14 @@ import t from 'tap';
 import { createPool } from '../src/shared/database/pool.ts';
 import { createLog } from '../src/shared/log.ts';
 import { openBossForCommand } from '../src/shared/maintenance/boss.ts';
-import { installMaintenance } from '../src/shared/maintenance/install.ts';
 import { readReports } from '../src/shared/maintenance/reports.ts';
 import { openTestDatabases } from './support/database.ts';
-import { maintenanceNode, ownerOf } from './support/maintenance-node.ts';
+import { installUnscheduled, maintenanceNode, ownerOf } from './support/maintenance-node.ts';
 import { until } from './support/until.ts';
 
 const databases = await openTestDatabases(t);
 const quiet = createLog('silent', {});
-await installMaintenance(databases.driver, quiet);
+await installUnscheduled(databases.driver);
 const options = { applicationName: 'test', durability: 'durable', max: 2 } as const;
 const runtime = createPool(databases.driver, options, quiet);
 const owner = createPool(ownerOf(databases.driver), options, quiet);

@@ -6,22 +6,19 @@ import { createHsmDesk, type HsmDesk } from '../src/primary/maintenance/hsm-desk
 import { createPool } from '../src/shared/database/pool.ts';
 import { type HsmWork, largestHsmBatch } from '../src/shared/hsm-work.ts';
 import { createLog } from '../src/shared/log.ts';
-import { openBossForCommand } from '../src/shared/maintenance/boss.ts';
-import { installMaintenance } from '../src/shared/maintenance/install.ts';
 import { type JobReport, readReports } from '../src/shared/maintenance/reports.ts';
 import { selectKeysByKeyId } from '../src/worker/key-rows.ts';
 import { makeCertificates } from './support/certificates.ts';
 import { openTestDatabases } from './support/database.ts';
-import { maintenanceNode, ownerOf } from './support/maintenance-node.ts';
+import { installUnscheduled, ownerOf, runJob } from './support/maintenance-node.ts';
 import { openScriptedApi } from './support/scripted-api.ts';
 import { makeKey, startSlotWorker } from './support/slot-worker.ts';
 import { createSoftwareHsm, failure } from './support/software-hsm.ts';
-import { until } from './support/until.ts';
 
 /** What the audit decides, over two slots whose HSMs fail on demand; real tokens are in maintenance-system.test.ts. */
 const databases = await openTestDatabases(t);
 const quiet = createLog('silent', {});
-await installMaintenance(databases.driver, quiet);
+await installUnscheduled(databases.driver);
 const certificates = await makeCertificates(t);
 const api = await openScriptedApi(t, certificates);
 const hsms = { a: createSoftwareHsm(), b: createSoftwareHsm() };
@@ -31,31 +28,12 @@ const workers = {
 };
 const pool = createPool(ownerOf(databases.driver), { applicationName: 'test', durability: 'durable', max: 2 }, quiet);
 t.teardown(() => pool.end());
-const boss = openBossForCommand(pool);
-await boss.start();
-t.teardown(() => boss.stop({ graceful: false }));
 
 const ask = (slot: string, work: HsmWork) => workers[slot as 'a' | 'b'].hsmWork(work);
 const desk = (slots: readonly string[]): HsmDesk => createHsmDesk({ readySlots: () => slots, askHsm: ask });
 
-async function audit(hsm: HsmDesk, settings = {}): Promise<JobReport> {
-  const before = Number(
-    (await pool.query("select count(*) from maintenance.job where state in ('completed', 'failed')")).rows[0]?.count,
-  );
-  const node = maintenanceNode(t, { node: 'node-1', database: databases.driver, hsm, settings });
-  node.start();
-  await boss.send('key-audit');
-  await until(
-    'the audit has ended',
-    async () => {
-      const { rows } = await pool.query("select count(*) from maintenance.job where state in ('completed', 'failed')");
-      return Number(rows[0]?.count) > before;
-    },
-    100_000,
-  );
-  await node.stop();
-  return (await readReports(pool)).find(({ queue }) => queue === 'key-audit') as JobReport;
-}
+const audit = (hsm: HsmDesk, settings = {}): Promise<JobReport> =>
+  runJob(t, databases.driver, 'key-audit', hsm, settings);
 
 const unusable = failure('healthy', 'KEY_UNUSABLE', false);
 async function status(keyId: string): Promise<string | undefined> {

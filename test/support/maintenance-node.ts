@@ -69,6 +69,20 @@ export function workersDesk(workers: Readonly<Record<string, Pick<SlotWorker, 'h
   });
 }
 
+const limitMs = 100_000;
+
+/** Jobs run when the test asks, and at no full ten minutes that may pass meanwhile. */
+export async function installUnscheduled(database: DatabaseConfiguration): Promise<void> {
+  const quiet = createLog('silent', {});
+  await installMaintenance(database, quiet);
+  const pool = createPool(ownerOf(database), { applicationName: 'test', durability: 'durable', max: 1 }, quiet);
+  try {
+    await pool.query('delete from maintenance.schedule');
+  } finally {
+    await pool.end();
+  }
+}
+
 /** One run of a real job, to its end. @returns what it said */
 export async function runJob(
   t: Pick<Test, 'teardown'>,
@@ -77,8 +91,8 @@ export async function runJob(
   hsm: HsmDesk = noHsm,
   settings: Partial<DriverConfiguration['maintenance']> = {},
 ): Promise<JobReport> {
+  await installUnscheduled(database);
   const quiet = createLog('silent', {});
-  await installMaintenance(database, quiet);
   const pool = createPool(database, { applicationName: 'test', durability: 'durable', max: 2 }, quiet);
   const boss = openBossForCommand(pool);
   const node = maintenanceNode(t, { node: 'node-1', database, hsm, settings });
@@ -86,11 +100,15 @@ export async function runJob(
     await boss.start();
     node.start();
     const id = await boss.send(job);
-    return await until(`${job} has ended`, async () => {
-      const [one] = await boss.findJobs(job, { id: id ?? '' });
-      if (one?.state !== 'completed' && one?.state !== 'failed') return undefined;
-      return (await readReports(pool)).find(({ queue }) => queue === job);
-    });
+    return await until(
+      `${job} has ended`,
+      async () => {
+        const [one] = await boss.findJobs(job, { id: id ?? '' });
+        if (one?.state !== 'completed' && one?.state !== 'failed') return undefined;
+        return (await readReports(pool)).find(({ queue }) => queue === job);
+      },
+      limitMs,
+    );
   } finally {
     await node.stop();
     await boss.stop({ graceful: false });
