@@ -25,23 +25,34 @@ const waitMs = 60_000;
 export const noTerminal: string | false =
   spawnSync('script', ['--version']).status === 0 ? false : 'script (util-linux) is not here';
 
+/**
+ * `script` reads on for 10 ms after the program's end, and a busy machine may deliver the last lines later than that. So
+ * a shell, which no Ctrl-C ends, keeps the terminal open until this mark is seen, which comes after all of them.
+ */
+const endMark = '<the program has ended>';
+
 export function atTerminal(t: Cleanup, program: string, ...args: readonly string[]): AtTerminal {
-  const command = [program, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
+  const words = [program, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
+  const command = `trap : INT; ${words}; code=$?; printf '%s' '${endMark}'; read -r _; exit $code`;
   const { NODE_OPTIONS: _, ...env } = process.env; // not the test runner’s hooks
   const child = spawn('script', ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], { env });
   let shown = '';
   let seen = 0;
+  let over = false;
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8');
     stream.on('data', (text: string) => {
       shown += text.replaceAll('\r', '');
+      if (over || !shown.includes(endMark)) return;
+      over = true;
+      child.stdin.write('\n');
     });
   }
   child.stdin.on('error', () => {}); // the program ended before it was answered
   const ended = once(child, 'close').then(([code]) => code as number);
   t.teardown(() => void child.kill('SIGKILL'));
   return {
-    screen: () => shown,
+    screen: () => shown.split(endMark, 1).join(''),
     async answer(wanted, keys) {
       const look = (): boolean => {
         const rest = shown.slice(seen);
