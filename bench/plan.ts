@@ -45,7 +45,7 @@ const lengths = {
   },
   quick: {
     rounds: 3,
-    rawMs: 700,
+    rawMs: 400,
     blockMs: 1_000,
     warmMs: 3_000,
     keys: 400,
@@ -75,7 +75,7 @@ const alone: ReadonlySet<SectionName> = new Set(['database-size', 'rotation', 's
 /** The sections that a run has when none is named. */
 const usual: Readonly<Record<keyof typeof lengths, readonly SectionName[]>> = {
   smoke: ['raw', 'system'],
-  quick: ['raw', 'system', 'driver-alone', 'hot-keys', 'user-actions', 'authorisation', 'key-generation', 'latency'],
+  quick: ['raw', 'system', 'driver-alone', 'authorisation', 'latency'],
   full: sectionNames.filter((name) => !alone.has(name)),
 };
 
