@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
+import { renew } from '../src/api/queue/lease.ts';
 import type { LeasedRequest } from '../src/shared/driver-protocol.ts';
 import { openTestDatabases } from './support/database.ts';
 import { keyRequest, makeKey, openDriver, openQueue, organisation, signatures, signRequest } from './support/queue.ts';
@@ -43,6 +44,47 @@ t.test('a lost answer costs nothing: what an instance does not hold goes back at
   t.match(await driver.lease(5, 0, [request.id]), [], 'what it holds stays its own');
   t.equal(await driver.report(again ?? { id: '', lease: '' }, signatures(key.publicKey)), 'accepted');
   await driver.release();
+});
+
+t.test('a call waits for no request that somebody is at; the next one gives it back', async (t) => {
+  const [driver, other] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
+  const [kept, lost] = [signRequest(key.id), signRequest(key.id)];
+  for (const request of [kept, lost]) await queue.application.submit(request);
+  const leased = await driver.lease(5, 1_000);
+  t.equal(leased.length, 2);
+  const present = driver.lease(0, 20_000, [kept.id, lost.id]);
+  // Old enough to be renewed.
+  await queue.pool.query("update request set lease_until = now() + interval '5 seconds' where state = 'leased'");
+  const renewed = async () =>
+    (
+      await queue.pool.query(
+        "select from request where state = 'leased' and lease_until > now() + interval '9 seconds'",
+      )
+    ).rowCount;
+  const ask = () =>
+    renew(
+      queue.pool,
+      { name: 'node-a', keyStore: 'test' },
+      { ...{ instance: driver.instance, slot: 'slot', max: 0, waitMs: 0 }, capabilities: [], holding: [kept.id] },
+    );
+
+  const holder = await queue.pool.connect();
+  t.teardown(() => holder.release());
+  await holder.query('begin');
+  await holder.query('select from request where id = any($1) for update', [[kept.id, lost.id]]);
+  t.same([await ask(), await renewed()], [0, 0]);
+  await holder.query('rollback');
+  t.same([await ask(), await renewed()], [1, 1]);
+
+  driver.die();
+  await present.catch(() => {});
+  await finish(
+    driver,
+    leased.filter(({ id }) => id === kept.id),
+  );
+  const givenBack = await other.lease(5, 1_000);
+  t.match(givenBack, [{ id: lost.id, attempt: 1 }]);
+  await finish(other, givenBack);
 });
 
 t.test('an instance that is released gives its requests to the others at once and never gets work again', async (t) => {

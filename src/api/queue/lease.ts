@@ -37,6 +37,10 @@ export async function renew(pool: pg.Pool, node: DriverNode, call: LeaseCall): P
   throw await refusal(pool, node, call.instance);
 }
 
+/**
+ * It waits for no request’s row: one that somebody holds is being answered or taken back at this moment, and who waits for
+ * one while others wait for those it has changed makes a circle.
+ */
 const renewal = {
   name: 'api_renew_leases',
   text: `with me as (
@@ -44,14 +48,22 @@ const renewal = {
        on conflict (id) do update set seen_at = now(), capabilities = excluded.capabilities
          where driver_instance.node = excluded.node and driver_instance.ended_at is null
        returning id
+     ), due as (
+       select request.id from me join request on request.instance = me.id
+       where request.state = 'leased' and request.id = any($6)
+         and request.lease_until < now() + $8 * interval '1 millisecond'
+       for update of request skip locked
      ), renewed as (
        update request set lease_until = now() + $7 * interval '1 millisecond'
-       from me where request.instance = me.id and request.state = 'leased' and request.id = any($6)
-         and request.lease_until < now() + $8 * interval '1 millisecond'
+       from due where request.id = due.id
+     ), left_over as (
+       select request.id from me join request on request.instance = me.id
+       where request.state = 'leased' and request.id <> all($6)
+       for update of request skip locked
      ), returned as (
        update request set state = 'queued', instance = null, lease = null, lease_until = null,
-         given_back = array_append(array_remove(given_back, me.id), me.id)
-       from me where request.instance = me.id and request.state = 'leased' and request.id <> all($6)
+         given_back = array_append(array_remove(given_back, $1::uuid), $1::uuid)
+       from left_over where request.id = left_over.id
        returning request.id
      )
      select (select count(*) from me)::int as alive, (select count(*) from returned)::int as returned`,

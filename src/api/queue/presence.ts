@@ -5,7 +5,11 @@ const notePeriodMs = 500;
 
 const notingSeen = {
   name: 'api_note_instances',
-  text: 'update driver_instance set seen_at = now() where id = any($1) and ended_at is null',
+  // Waits for none of them: one that is being changed is seen by its own call, or ended.
+  text: `with mine as (
+       select id from driver_instance where id = any($1) and ended_at is null for update skip locked
+     )
+     update driver_instance set seen_at = now() from mine where driver_instance.id = mine.id`,
 };
 
 /**
