@@ -105,6 +105,13 @@ t.test('a key that is still being made is not cancelled', async (t) => {
   }
 });
 
+t.test('a key whose request is in the table is being made, whatever becomes of the database', async (t) => {
+  queue.outcome = () => Promise.reject(Object.assign(new Error('gone'), { code: 'ECONNREFUSED' }));
+  const answer = await signedCall(application, account, 'POST', '/keys', body);
+  t.equal(answer.status, 504, '“try again” would make a second one');
+  t.equal(answer.body.error.details.code, 'KEY_BEING_MADE');
+});
+
 t.test('a key that could not be made is an error with its reason', async (t) => {
   queue.outcome = () => ({ state: 'failed', errorCode: 'CURVE_NOT_SUPPORTED', errorMessage: 'slot hsm-1 at 10.0.0.1' });
   const answer = await signedCall(application, account, 'POST', '/keys', body);

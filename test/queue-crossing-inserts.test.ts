@@ -1,7 +1,8 @@
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { insertRequests } from '../src/api/queue/insert-requests.ts';
 import type { NewRequest } from '../src/api/queue/request.ts';
 import { openTestDatabases } from './support/database.ts';
+import { holdInsert, insertsWaiting } from './support/held-insert.ts';
 import { makeKey, openQueue, signRequest } from './support/queue.ts';
 import { until } from './support/until.ts';
 
@@ -17,25 +18,6 @@ const insert = (requests: readonly NewRequest[]) =>
     300_000,
   );
 
-/** Statements that wait for a row of somebody else. */
-async function waiting(): Promise<number> {
-  const { rows } = await pool.query<{ n: number }>(
-    `select count(*)::int as n from pg_stat_activity
-     where datname = current_database() and wait_event_type = 'Lock' and query like 'insert into request %'`,
-  );
-  return rows[0]?.n ?? 0;
-}
-
-/** Whoever inserts the same id or user action waits until it is let go. @returns lets go, and nothing is inserted */
-async function hold(t: Test, request: NewRequest): Promise<() => Promise<unknown>> {
-  const blocker = await pool.connect();
-  t.teardown(() => blocker.release());
-  await blocker.query('begin');
-  const held = { query: blocker.query.bind(blocker) } as typeof pool;
-  await insertRequests(held, [{ request, place: { priority: 0, turn: 0 } }], 300_000);
-  return () => blocker.query('rollback');
-}
-
 t.test('two processes that insert the same ids crosswise do not lock each other out', async (t) => {
   const [first, middle, last] = ['a', 'b', 'c']
     .map((externalId) => signRequest(key.id, { externalId }))
@@ -43,12 +25,12 @@ t.test('two processes that insert the same ids crosswise do not lock each other 
   if (first === undefined || middle === undefined || last === undefined) throw new Error('three requests');
   const again = (request: NewRequest): NewRequest => ({ ...request, userAction: `${request.userAction}-again` });
 
-  const letGo = await hold(t, middle);
+  const letGo = await holdInsert(t, pool, middle);
   // In the order in which they came, the one would hold the last and want the first, the other the first and the last.
   const one = insert([last, again(middle), first]);
-  await until('the first insert waits', async () => (await waiting()) === 1);
+  await until('the first insert waits', async () => (await insertsWaiting(pool)) === 1);
   const two = insert([again(first), again(last)]);
-  await until('both inserts wait', async () => (await waiting()) === 2);
+  await until('both inserts wait', async () => (await insertsWaiting(pool)) === 2);
   await letGo();
   t.same([...(await one).keys()].sort(), [first.id, middle.id, last.id]);
   t.equal((await two).size, 0);
@@ -65,10 +47,10 @@ t.test('user actions that are used twice, crosswise, fail nobody else of the bat
   const submit = ({ application }: typeof queue, requests: readonly (NewRequest | undefined)[]) =>
     requests.map((request) => application.submit(request as NewRequest));
 
-  const letGo = await hold(t, signRequest(key.id, { userAction: 'cross-middle' }));
+  const letGo = await holdInsert(t, pool, signRequest(key.id, { userAction: 'cross-middle' }));
   const one = submit(queue, [crossing[0], crossing[2], crossing[5], bystanders[0]]);
   const two = submit(other, [crossing[1], crossing[3], crossing[4], bystanders[1]]);
-  await until('both inserts wait', async () => (await waiting()) === 2);
+  await until('both inserts wait', async () => (await insertsWaiting(pool)) === 2);
   await letGo();
   const ends = await Promise.allSettled([...one, ...two]);
   const made = ends.filter(({ status }) => status === 'fulfilled');
@@ -80,4 +62,18 @@ t.test('user actions that are used twice, crosswise, fail nobody else of the bat
     rows.map((row) => row.user_action),
     ['cross-1', 'cross-2', 'cross-middle'],
   );
+});
+
+t.test('a webhook that is being deleted fails nobody whose signature it was to hear of', async (t) => {
+  await pool.query(
+    `insert into webhook (id, organisation, url, events, sealed_secret)
+     values ('wh-going', 'or-test', 'https://example.com', '{*}', '\\x00')`,
+  );
+  const deleting = await pool.connect();
+  t.teardown(() => deleting.release());
+  await deleting.query("begin; delete from webhook where id = 'wh-going'");
+  const submitted = [1, 2, 3].map(() => queue.application.submit(signRequest(key.id)));
+  await until('the insert waits', async () => (await insertsWaiting(pool)) === 1);
+  await deleting.query('commit');
+  t.match(await Promise.all(submitted), [{ fresh: true }, { fresh: true }, { fresh: true }]);
 });

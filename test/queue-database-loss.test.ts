@@ -31,6 +31,19 @@ t.test('a row that a database crash swallowed is inserted again while its caller
   t.match(await held, { state: 'signed' });
 });
 
+t.test('a caller whose time is up while the database is away is told that its request is on its way', async (t) => {
+  const request = signRequest(key.id);
+  await queue.application.submit(request);
+  await databases.stop();
+  t.match(await queue.application.hold(request.id, 10), { id: request.id, state: 'queued' });
+  await databases.restart();
+  const driver = openDriver(queue, 'node-a');
+  let leased = await driver.lease(1, 5_000).catch(() => []);
+  while (leased.length === 0) leased = await driver.lease(1, 5_000).catch(() => []);
+  t.equal(await driver.report(leased[0] ?? { id: '', lease: '' }, signatures(key.publicKey)), 'accepted');
+  await driver.release();
+});
+
 t.test('a restart of the database loses no request and nobody has to do anything', async (t) => {
   const request = signRequest(key.id);
   await queue.application.submit(request);

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import t from 'tap';
 import { openTestDatabases } from './support/database.ts';
+import { holdInsert, insertsWaiting } from './support/held-insert.ts';
 import { makeKey, openDriver, openQueue, signatures, signRequest } from './support/queue.ts';
 import { until } from './support/until.ts';
 
@@ -78,6 +80,44 @@ t.test('two drivers that wait share what arrives together', async (t) => {
     return shares.every((share) => share.length > 0);
   });
   for (const driver of drivers) await driver.release();
+});
+
+t.test('what is being handed to a call that ends goes back at the next call, and counts as no attempt', async (t) => {
+  const node = { name: 'node-a', keyStore: 'test' };
+  const instance = randomUUID();
+  const { signal: never } = new AbortController();
+  const call = (max: number, waitMs: number) => ({
+    ...{ instance, slot: 'slot', capabilities: ['Sign:ECDSA/secp256k1'], max, holding: [], waitMs },
+  });
+  let trips = 0;
+  await until('a call ended while it was handed something', async () => {
+    const over = new AbortController();
+    const ending = queue.driver.lease(node, call(5, 5_000), over.signal);
+    for (let trip = 0; trip < trips; trip += 1) await queue.pool.query('select 1');
+    trips += 1;
+    const request = signRequest(key.id);
+    const letGo = await holdInsert(
+      t,
+      queue.pool,
+      signRequest(key.id, { userAction: request.userAction, externalId: request.id }),
+    );
+    const submitted = queue.application.submit(request);
+    await until('the insert waits', async () => (await insertsWaiting(queue.pool)) === 1);
+    over.abort();
+    await letGo();
+    await ending;
+    await queue.driver.lease(node, call(0, 0), never);
+    const { row } = await submitted;
+    const { rows } = await queue.pool.query('select state, attempts from request where id = $1', [row.id]);
+    t.match(rows, [{ state: 'queued', attempts: 0 }]);
+    const next = openDriver(queue, 'node-b');
+    const [leased] = await next.lease(1, 1_000);
+    t.match(leased, { id: request.id, attempt: 1 });
+    t.equal(await next.report(leased ?? { id: '', lease: '' }, signatures(key.publicKey)), 'accepted');
+    await next.release();
+    return row.state === 'leased';
+  });
+  await queue.driver.release(node, instance);
 });
 
 t.test('an instance that ended while its call waited is handed nothing', async (t) => {

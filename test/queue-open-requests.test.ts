@@ -55,8 +55,8 @@ t.test('a row that is inserted while held rows are read is not taken for a lost 
   const holds = createHolds(() => {});
   const put = async (): Promise<void> => {
     const request = signRequest(key.id);
-    holds.enter(request.id, request);
-    holds.noteRow((await queue.application.submit(request)).row);
+    holds.enter(request.id);
+    holds.noteRow((await queue.application.submit(request)).row, request);
   };
   const heldRows = createHeldRows({
     pool: answeringLate(put),

@@ -5,7 +5,7 @@ import { loadConfiguration } from '../shared/configuration/load.ts';
 import { readSecretFile } from '../shared/configuration/secret-file.ts';
 import { attestationPublicKey } from '../shared/crypto/attestation.ts';
 import { checkSchema } from '../shared/database/migrate.ts';
-import { connectionOptions, createPool } from '../shared/database/pool.ts';
+import { connectionOptions } from '../shared/database/pool.ts';
 import { checkReplication } from '../shared/database/replication.ts';
 import { apiSchema } from '../shared/database/schema/api.ts';
 import { CodedError } from '../shared/errors.ts';
@@ -23,13 +23,12 @@ import { startHourly } from './hourly.ts';
 import { createKeys } from './keys.ts';
 import { createFinishedRequests } from './operations/finished-requests.ts';
 import { startApiOperations } from './operations/operations.ts';
+import { openApiPools } from './pools.ts';
 import { startQueue } from './queue/queue.ts';
 import { startDeliveries } from './webhooks/deliver.ts';
 import { createWebhookSecrets } from './webhooks/secrets.ts';
 import { createWebhookSender } from './webhooks/send.ts';
 
-/** Connections of one API process: 5 relaxed + 4 durable + 1 for LISTEN. */
-const connections = { relaxed: 5, durable: 4 } as const;
 /** What a stop may take beyond the requests that are held. */
 const stopMarginMs = 5_000;
 /** HMAC-SHA-256 wants a key as long as its output. */
@@ -48,17 +47,8 @@ export async function runApi(configFile: string, stopAsked: AbortSignal): Promis
     const userActionSecret = readUserActionSecret(configuration);
     const pinned = pinnedAttestationKeys(configuration);
 
-    const relaxed = createPool(
-      configuration.database,
-      { applicationName: 'hsm-driver api', max: connections.relaxed, durability: 'relaxed', plainIndexScans: true },
-      log,
-    );
+    const { relaxed, durable } = openApiPools(configuration.database, log);
     releasers.add('relaxed pool', () => relaxed.end(), stopMarginMs);
-    const durable = createPool(
-      configuration.database,
-      { applicationName: 'hsm-driver api', max: connections.durable, durability: 'durable', plainIndexScans: true },
-      log,
-    );
     releasers.add('durable pool', () => durable.end(), stopMarginMs);
     await checkSchema(durable, configuration.database, apiSchema);
     const lag = await checkReplication(durable, configuration.database);

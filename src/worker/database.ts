@@ -16,6 +16,9 @@ export class DatabaseLost extends Error {
   override readonly name = 'DatabaseLost';
 }
 
+/** Whatever it was that kept a connection from being made: the network’s codes, and those of TLS, are too many to list. */
+class NotConnected extends Error {}
+
 /**
  * The driver database as the worker sees it: it answers, or it does not. Whoever meets a fault of it makes it lost for
  * the whole worker; from then on it is asked with growing pauses until it can be written again.
@@ -46,7 +49,18 @@ export function createDriverDatabase(pool: pg.Pool, configuration: DatabaseConfi
 
   async function run<Row extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
     const query = { ...statement, values: [...values], query_timeout: queryTimeoutMs };
-    return (await pool.query<Row>(query)).rows;
+    const client = await pool.connect().catch((cause: unknown) => {
+      throw new NotConnected('no connection', { cause });
+    });
+    let failed: unknown;
+    try {
+      return (await client.query<Row>(query)).rows;
+    } catch (error) {
+      failed = error;
+      throw error;
+    } finally {
+      client.release(failed instanceof Error ? failed : failed !== undefined);
+    }
   }
 
   function lost(cause: unknown): DatabaseLost {
@@ -92,6 +106,7 @@ export function createDriverDatabase(pool: pg.Pool, configuration: DatabaseConfi
       worked = true;
       return rows;
     } catch (error) {
+      if (error instanceof NotConnected) throw lost(error.cause);
       throw isDatabaseFault(error) ? lost(error) : error;
     }
   }

@@ -1,11 +1,12 @@
 import { generateKeyPairSync, randomBytes, randomUUID, sign } from 'node:crypto';
 import type { Test } from 'tap';
+import { openApiPools } from '../../src/api/pools.ts';
 import { type Queue, startQueue } from '../../src/api/queue/queue.ts';
 import type { NewRequest } from '../../src/api/queue/request.ts';
 import type { DatabaseConfiguration } from '../../src/shared/configuration/sections.ts';
 import { type AttestedKey, attestationPublicKey } from '../../src/shared/crypto/attestation.ts';
 import { lengthPrefixed } from '../../src/shared/crypto/length-prefixed.ts';
-import { connectionOptions, createPool } from '../../src/shared/database/pool.ts';
+import { connectionOptions, type createPool } from '../../src/shared/database/pool.ts';
 import type { LeaseCall, LeasedRequest, OutcomeResult } from '../../src/shared/driver-protocol.ts';
 import { capability, requestId } from '../../src/shared/keys.ts';
 import { createLog } from '../../src/shared/log.ts';
@@ -32,8 +33,7 @@ export async function openQueue(
   signTtlMs = 300_000,
   openRequestsPerOrganisation = 100,
 ): Promise<TestQueue> {
-  const relaxed = createPool(database, { applicationName: 'test', max: 5, durability: 'relaxed' }, log);
-  const durable = createPool(database, { applicationName: 'test', max: 4, durability: 'durable' }, log);
+  const { relaxed, durable } = openApiPools(database, log);
   await durable.query("insert into organisation (id, name) values ($1, 'Test') on conflict do nothing", [organisation]);
   const queue = await startQueue({
     relaxed,

@@ -1,4 +1,5 @@
 import type { ApiConfiguration } from '../../shared/configuration/api.ts';
+import { isUnreachable } from '../../shared/database/faults.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { type KeyType, keyTypes } from '../../shared/keys.ts';
 import type { Key } from '../keys.ts';
@@ -18,25 +19,40 @@ export async function makeKey({ queue, keys, configuration }: RouteTools, reques
   queue.requireCapacity(request.keyStore, 'GenerateKey', request.type);
   const { fresh } = await queue.submit(request);
   if (!fresh) throw new CodedError('USER_ACTION_USED', '');
-  const held = await queue.hold(request.id, configuration.holdMs);
-  const row = isOpen(held) ? await queue.cancel(request.id) : held;
-  switch (row.state) {
-    case 'made': {
-      const key = await keys.find(row.requester.organisation, row.keyId);
-      if (key === undefined) throw new CodedError('INTERNAL', `key ${row.keyId} was made and is not there`);
-      return key;
+  return await madeOrBeingMade(request.keyId, async () => {
+    const held = await queue.hold(request.id, configuration.holdMs);
+    const row = isOpen(held) ? await queue.cancel(request.id) : held;
+    switch (row.state) {
+      case 'made': {
+        const key = await keys.find(row.requester.organisation, row.keyId);
+        if (key === undefined) throw new CodedError('INTERNAL', `key ${row.keyId} was made and is not there`);
+        return key;
+      }
+      case 'failed':
+        throw new CodedError('KEY_NOT_MADE', failureReason(row));
+      case 'cancelled':
+        throw new CodedError('NO_SIGNER_READY', 'the key was not made');
+      case 'queued':
+      case 'leased':
+        throw new CodedError('KEY_BEING_MADE', row.keyId);
+      case 'signed':
+        throw new CodedError('INTERNAL', `key request ${row.id} has state ${row.state}`);
+      default:
+        throw row.state satisfies never;
     }
-    case 'failed':
-      throw new CodedError('KEY_NOT_MADE', failureReason(row));
-    case 'cancelled':
-      throw new CodedError('NO_SIGNER_READY', 'the key was not made');
-    case 'queued':
-    case 'leased':
-      throw new CodedError('KEY_BEING_MADE', row.keyId);
-    case 'signed':
-      throw new CodedError('INTERNAL', `key request ${row.id} has state ${row.state}`);
-    default:
-      throw row.state satisfies never;
+  });
+}
+
+/**
+ * What follows once a key request is in the table: whatever happens to the database now, the key may be made, and a caller
+ * who is told to try again would get a second one.
+ * @throws KEY_BEING_MADE instead of what says that the database is unreachable
+ */
+export async function madeOrBeingMade<Made>(keyId: string, work: () => Promise<Made>): Promise<Made> {
+  try {
+    return await work();
+  } catch (error) {
+    throw isUnreachable(error) ? new CodedError('KEY_BEING_MADE', keyId, { cause: error }) : error;
   }
 }
 

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { isUnreachable } from '../../shared/database/faults.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Capacity } from './capacity.ts';
 import { cancelUndelivered } from './expiry.ts';
@@ -25,17 +26,31 @@ export interface ApplicationSideParts {
 /** The queue as the application's routes see it: put in, wait, read. */
 export function createApplicationSide(parts: ApplicationSideParts): RequestQueue {
   const { relaxed, durable, capacity, openRequests, submitter, holds, heldRows } = parts;
+
+  /** Its caller is told what is known of a request that is in the table, also while the table cannot be read. */
+  async function read(id: string): Promise<RequestRow> {
+    try {
+      return await readRequest(relaxed, id);
+    } catch (error) {
+      const known = holds.known(id);
+      if (known === undefined || !isUnreachable(error)) throw error;
+      return known;
+    }
+  }
+
   return {
     requireCapacity: capacity.require,
 
     async submit(request) {
       const entrance = openRequests.enter(request);
-      holds.enter(request.id, request);
+      holds.enter(request.id);
       let made = false;
       try {
         const submitted = await submitter.submit(request, entrance.place);
         made = submitted.fresh;
-        holds.noteRow(submitted.row);
+        // Of another body the row was not made: what this caller sent is not what a crash may have swallowed.
+        const ours = submitted.fresh || submitted.row.fingerprint.equals(request.fingerprint);
+        holds.noteRow(submitted.row, ours ? request : undefined);
         if (!submitted.fresh) holds.leave(request.id);
         else setTimeout(() => holds.leave(request.id), submitToHoldMs).unref();
         return submitted;
@@ -52,7 +67,7 @@ export function createApplicationSide(parts: ApplicationSideParts): RequestQueue
       holds.enter(id);
       try {
         if (!submittedHere) await heldRows.read([id]);
-        return (await holds.wait(id, holdMs)) ?? (await readRequest(relaxed, id));
+        return (await holds.wait(id, holdMs)) ?? (await read(id));
       } finally {
         holds.leave(id);
       }

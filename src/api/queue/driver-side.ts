@@ -93,6 +93,8 @@ export function createDriverSide(parts: DriverSideParts): DriverQueue {
           instance,
           work.map(({ id }) => id),
         );
+        // Nobody hears the answer: the next call says what is held, and is asked for.
+        if (over.aborted) given.forget(instance);
         return work;
       })();
       calls.set(call.instance, { superseded, done: answer });

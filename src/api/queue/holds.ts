@@ -2,7 +2,7 @@ import type { NewRequest, RequestEnd, RequestRow } from './request.ts';
 import { finalStates } from './request.ts';
 
 interface Held {
-  /** What was sent, for a request that was submitted here. */
+  /** What was sent, for a request whose row was made here. */
   request?: NewRequest;
   /** As it was inserted. If the row is gone now, a crash of the database swallowed it. */
   inserted?: RequestRow;
@@ -30,17 +30,15 @@ export function createHolds(ended: (row: RequestRow) => void) {
 
   return {
     /** Before the row is inserted or read, so that its end cannot be missed. */
-    enter(id: string, request?: NewRequest): void {
+    enter(id: string): void {
       const present = held.get(id);
       if (present !== undefined) {
         present.holders += 1;
-        if (request !== undefined) present.request = request;
         return;
       }
       const { promise, resolve } = Promise.withResolvers<RequestRow>();
       open += 1;
       held.set(id, {
-        ...(request === undefined ? {} : { request }),
         promise,
         settle: resolve,
         holders: 1,
@@ -55,9 +53,16 @@ export function createHolds(ended: (row: RequestRow) => void) {
       held.delete(id);
       if (!entry.settled) open -= 1;
     },
-    noteRow(row: RequestRow): void {
+    /** @param request what the row was made of, where it was made here: another caller may have sent another body. */
+    noteRow(row: RequestRow, request?: NewRequest): void {
       const entry = held.get(row.id);
-      if (entry !== undefined) entry.inserted = row;
+      if (entry === undefined) return;
+      entry.inserted = row;
+      if (request !== undefined) entry.request = request;
+    },
+    /** As it was inserted here, or found. */
+    known(id: string): RequestRow | undefined {
+      return held.get(id)?.inserted;
     },
     /**
      * How the request ended; the rest of its row is known here since it was inserted.

@@ -92,9 +92,9 @@ export async function complete(
     return { acknowledgements, finished, requeued };
   } catch (error) {
     broken = error as Error;
-    await client.query('rollback').catch(() => {});
     throw error;
   } finally {
+    // Closed when something failed, and rolled back with it: a statement more might wait behind one that is never answered.
     client.release(broken);
   }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
-import { isDeadlock, isUnreachable } from '../../shared/database/faults.ts';
+import { isUnreachable, mayBeDone } from '../../shared/database/faults.ts';
 import type { LeasedRequest } from '../../shared/driver-protocol.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { handedOver } from './hand-over.ts';
@@ -10,7 +10,7 @@ import { type RequestRecord, requestColumns, requestRow } from './request-row.ts
 import type { WaitingCall } from './waiting-call.ts';
 import type { WaitingDrivers } from './waiting-drivers.ts';
 
-/** How long an insert is tried again while the database does not answer, in milliseconds. */
+/** How long a request waits for a database that does not answer, in milliseconds; then its caller may ask elsewhere. */
 const insertPatienceMs = 5_000;
 const maxInsertBatch = 128;
 /**
@@ -33,6 +33,7 @@ export interface SubmitterOptions {
 }
 
 interface Pending {
+  readonly since: number;
   readonly request: NewRequest;
   readonly place: Place;
   readonly resolve: (submitted: Submitted) => void;
@@ -76,22 +77,28 @@ export function createSubmitter(
     if (restMs >= 1) await delay(restMs);
   }
 
-  async function insertBatch(batch: readonly Pending[]): Promise<void> {
-    const deadline = performance.now() + insertPatienceMs;
-    for (let lost = false; ; ) {
+  /** @param lost an earlier try may have been committed */
+  async function insertBatch(batch: readonly Pending[], lost = false): Promise<void> {
+    for (let left = batch, unsure = lost; left.length > 0; ) {
       try {
-        await insertOnce(batch, lost);
+        await insertOnce(left, unsure);
         return;
       } catch (error) {
-        // Callers that use their user actions twice, crosswise, must not fail the others of the batch.
-        const again = isUnreachable(error) || isDeadlock(error);
-        if (!again || performance.now() > deadline) {
-          for (const pending of batch) pending.reject(error);
+        if (isUnreachable(error)) {
+          unsure ||= mayBeDone(error);
+          left = giveUpOld(left, error, unsure);
+          // Those that wait behind it are no better off, and have waited as long.
+          waiting = giveUpOld(waiting, error, false);
+          if (left.length > 0) await delay(250);
+        } else if (left.length > 1) {
+          // One is to blame, or met what others do at the same time (a deadlock, a webhook that is being deleted): nothing was
+          // inserted, and nobody fails with it.
+          for (const one of left) await insertBatch([one], unsure);
+          return;
+        } else {
+          left[0]?.reject(error);
           return;
         }
-        if (!isUnreachable(error)) continue;
-        lost = true;
-        await delay(250);
       }
     }
   }
@@ -139,7 +146,7 @@ export function createSubmitter(
   return {
     submit(request: NewRequest, place: Place): Promise<Submitted> {
       return new Promise((resolve, reject) => {
-        waiting.push({ request, place, resolve, reject });
+        waiting.push({ since: performance.now(), request, place, resolve, reject });
         if (!running) void run();
       });
     },
@@ -158,6 +165,24 @@ function makersOf(batch: readonly Pending[], rows: ReadonlyMap<string, InsertedR
     if (rows.get(id)?.user_action === userAction && !makers.has(id)) makers.set(id, pending);
   }
   return new Set(makers.values());
+}
+
+/**
+ * @param unsure they may be in the table. Who repeats a signature with its externalId gets the same one; who repeats a key
+ * request gets a second key, and is told not to.
+ * @returns those that wait on
+ */
+function giveUpOld(list: readonly Pending[], error: unknown, unsure: boolean): Pending[] {
+  const old = performance.now() - insertPatienceMs;
+  return list.filter(({ since, request, reject }) => {
+    if (since > old) return true;
+    reject(unsure && request.kind === 'GenerateKey' ? beingMade(request.keyId, error) : error);
+    return false;
+  });
+}
+
+function beingMade(keyId: string, cause: unknown): CodedError {
+  return new CodedError('KEY_BEING_MADE', `${keyId}, if the database has taken the request`, { cause });
 }
 
 function rowOf(rows: ReadonlyMap<string, InsertedRecord>, request: NewRequest): InsertedRecord {

@@ -201,7 +201,8 @@ export function waitForWork(
   };
   const end = (): void => {
     drivers.remove(call);
-    void looking.then(() => finish([]));
+    // After whoever the look was for: what it took is the answer, though nobody may hear it any more.
+    void looking.then(() => setImmediate(() => finish([])));
   };
   const timer = setTimeout(end, waitMs === 0 ? oneLookMs : waitMs);
   over.addEventListener('abort', end, { once: true });

@@ -5,19 +5,30 @@ const connectionStates = ['25006', '57P01', '57P02', '57P03', '53300', '3D000', 
 const socketCodes = [
   'ECONNREFUSED',
   'ECONNRESET',
+  'ECONNABORTED',
   'EPIPE',
   'ETIMEDOUT',
   'ENOTFOUND',
   'EAI_AGAIN',
   'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'EADDRNOTAVAIL',
+  'EMFILE',
   'ENOENT',
 ];
+/** A certificate that is not (yet, any more) good: what Node.js calls OpenSSL's verification errors, and its own. */
+const tlsCodes =
+  /^(ERR_TLS_|ERR_SSL_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_CERT_|DEPTH_ZERO_SELF_SIGNED_CERT$|HOSTNAME_MISMATCH$|INVALID_)/;
 /** pg reports these without a code. */
 const driverTexts = [
   'Connection terminated',
   'timeout exceeded when trying to connect',
   'Client has encountered a connection error',
   'Query read timeout',
+  'There was an error establishing an SSL connection',
+  'The server does not support SSL connections',
 ];
 
 /** True when the database, not the statement, is the cause. */
@@ -26,14 +37,22 @@ export function isUnreachable(thrown: unknown): boolean {
   if (!(thrown instanceof Error)) return false;
   const code = (thrown as Error & { code?: unknown }).code;
   if (typeof code === 'string') {
-    return socketCodes.includes(code) || connectionStates.includes(code) || code.startsWith('08');
+    return (
+      socketCodes.includes(code) || connectionStates.includes(code) || code.startsWith('08') || tlsCodes.test(code)
+    );
   }
   return driverTexts.some((text) => thrown.message.includes(text));
 }
 
-/** True when two transactions waited for each other and PostgreSQL ended this one: nothing of it was done (SQLSTATE 40P01). */
-export function isDeadlock(thrown: unknown): boolean {
-  return thrown instanceof Error && (thrown as Error & { code?: unknown }).code === '40P01';
+/**
+ * Of a fault of the database: whether the statement may have been done all the same, because the connection broke or fell
+ * silent under it. Not where there was no connection to begin with.
+ */
+export function mayBeDone(thrown: unknown): boolean {
+  if (!isUnreachable(thrown) || thrown instanceof AggregateError) return false;
+  const { code, message } = thrown as Error & { code?: unknown };
+  if (typeof code === 'string') return ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', '57P01', '57P02'].includes(code);
+  return !message.includes('trying to connect') && !message.includes('SSL connection');
 }
 
 /** The error to show for a database that cannot be used. */

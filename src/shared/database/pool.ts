@@ -18,6 +18,11 @@ export interface PoolOptions {
   /** How long a connection may take to be made, or to become free. */
   readonly connectTimeoutMs?: number;
   /**
+   * A statement without an answer for this long was sent into nothing: the server’s own limit says nothing when it is the
+   * server, or the way to it, that is gone. Longer than any statement of this pool takes.
+   */
+  readonly queryTimeoutMs?: number;
+  /**
    * Index scans one row at a time. For queues: only such a scan marks the dead entries of an index it meets, so that the
    * next one passes over them; a bitmap scan collects all that were left since the last vacuum, each time.
    */
@@ -56,7 +61,10 @@ export function connectionOptions(database: DatabaseConfiguration, options: Omit
     ...(database.caFile === undefined ? {} : { ssl: { ca: readFileSync(database.caFile, 'utf8') } }),
     application_name: options.applicationName,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
+    ...(options.queryTimeoutMs === undefined ? {} : { query_timeout: options.queryTimeoutMs }),
+    // A connection that idles, as that for LISTEN does, and whose other end is gone without a word: seen in half a minute.
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
     options: [
       `-c synchronous_commit=${options.durability === 'durable' ? 'on' : 'off'}`,
       '-c statement_timeout=30000',

@@ -7,7 +7,7 @@ import type { Key } from '../../keys.ts';
 import type { WalletToBe } from '../../wallets/complete-wallets.ts';
 import { insertWallet } from '../../wallets/wallets.ts';
 import { fingerprint } from '../json-body.ts';
-import { chooseStore, keyTypeOf, makeKey, refuseUnsupportedMembers } from '../make-key.ts';
+import { chooseStore, keyTypeOf, madeOrBeingMade, makeKey, refuseUnsupportedMembers } from '../make-key.ts';
 import { type Call, changeOnce, queuedRoute, type RouteTools } from '../route.ts';
 import { walletSchema } from '../wallet-answer.ts';
 import { answerWallet, walletFields } from './wallets.ts';
@@ -51,9 +51,13 @@ export const createWallet = queuedRoute({
     const known = walletNetwork(network);
     if (known === undefined) throw new CodedError('BAD_REQUEST', `network ${network} is not known`);
     const walletId = walletIdOf(organisation, userAction.id);
-    if (signingKey?.id === undefined) await withNewKey(call, userAction, tools, walletId, known);
-    else await withKey(call, userAction, tools, walletId, signingKey.id, known);
-    return await answerWallet(tools, organisation, walletId);
+    const answer = () => answerWallet(tools, organisation, walletId);
+    if (signingKey?.id === undefined) {
+      const keyId = await withNewKey(call, userAction, tools, walletId, known);
+      return await madeOrBeingMade(keyId, answer);
+    }
+    await withKey(call, userAction, tools, walletId, signingKey.id, known);
+    return await answer();
   },
 });
 
@@ -63,7 +67,7 @@ async function withNewKey(
   tools: RouteTools,
   walletId: string,
   network: WalletNetwork,
-): Promise<void> {
+): Promise<string> {
   call.requirePermission('Keys:Create');
   const { requester, body, sent, path } = call;
   const { scheme = network.type.scheme, curve = network.type.curve, storeId } = body.signingKey ?? {};
@@ -85,6 +89,7 @@ async function withNewKey(
     body: sent,
     authorisation: userAction.authorisation,
   });
+  return id;
 }
 
 async function withKey(
