@@ -32,6 +32,11 @@ export interface PollerOptions {
 
 /** While something is held, a call comes back at least this often and renews it. */
 const renewalMs = 1_000;
+/**
+ * A worker without room has no call open that shows it is there: it calls this often, twice within the time after which it
+ * counts as gone, and the API takes no note of a call a quarter of a second after another one.
+ */
+const fullPauseMs = 500;
 const emptyPauseMs = 200;
 
 export function createPoller(options: PollerOptions): Poller {
@@ -48,7 +53,7 @@ export function createPoller(options: PollerOptions): Poller {
       alarm.clear();
       const max = options.room();
       if (!(await pollOnce(max))) return;
-      if (max === 0 && !stopping) await alarm.sleep(renewalMs);
+      if (max === 0 && !stopping) await alarm.sleep(fullPauseMs);
     }
   }
 

@@ -147,6 +147,18 @@ export const networkFaults: readonly Fault[] = [
     expect: { during: ['ready', 'ready (database lost)', ...down], deadlineMs: 5_000 },
     lastsMs: 6_000,
   },
+  {
+    name: 'API’s database black hole',
+    inject: ({ wires }) => wires.apiDatabase.freeze(),
+    heal({ wires }) {
+      wires.apiDatabase.cut();
+      wires.apiDatabase.thaw();
+    },
+    // Calls are refused together once the API’s patience is over, and made again.
+    expect: { during: [...reachedAgain, ...down], retryOnce: true, deadlineMs: 5_000 },
+    lastsMs: 6_000,
+    hitsBoth: true,
+  },
   blackHole,
   lostLeaseAnswer,
   threeApis,
