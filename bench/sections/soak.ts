@@ -46,7 +46,9 @@ export async function measureSoak(stage: Stage, say: (line: string) => void): Pr
   }
   const settled = series.slice(Math.floor(series.length / 3));
   const kept = await keptByToken(stage);
-  const byToken = { slope: (kept.slope * perSecond * 3_600) / 1e6, error: (kept.error * perSecond * 3_600) / 1e6 };
+  // Sizes of processes are in units of 2^20 bytes.
+  const inMb = (bytes: number): number => (bytes * perSecond * 3_600) / 2 ** 20;
+  const byToken = { slope: inMb(kept.slope), error: inMb(kept.error) };
   return {
     title: 'Soak',
     about: `${Math.round(plan.soakMs / minuteMs)} minutes of ${perSecond} ed25519 signatures a second, half of what the system carried; the first third is left out. Growth is the straight line through the samples of PSS. The token’s library lives in the worker and may keep memory of its own: what the raw loop alone keeps of a signature is taken off the worker’s growth. Flat: less than ${flatMbPerHour} MB an hour, or not told apart from none (two standard errors).`,
