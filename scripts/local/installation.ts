@@ -29,6 +29,11 @@ export interface Installation {
   readonly program?: Program;
 }
 
+export interface Databases {
+  readonly api: LocalDatabase;
+  readonly driver: LocalDatabase;
+}
+
 export type ApiFile = z.input<typeof apiConfiguration>;
 export type NodeFile = z.input<typeof driverConfiguration>;
 
@@ -36,6 +41,8 @@ export type NodeFile = z.input<typeof driverConfiguration>;
 export interface Adjustments {
   api?(configuration: ApiFile): ApiFile | Promise<ApiFile>;
   node?(configuration: NodeFile, n: number): NodeFile | Promise<NodeFile>;
+  /** After the databases were migrated, before anything uses them. */
+  migrated?(databases: Databases): Promise<void>;
   /** Where a node runs, when its start does not say. */
   where?(n: number): Surroundings;
 }
@@ -136,7 +143,7 @@ export interface Authorities {
 export async function writeConfigurations(
   installation: Installation,
   authorities: Authorities,
-  databases: { readonly api: LocalDatabase; readonly driver: LocalDatabase },
+  databases: Databases,
   ports: Ports,
 ): Promise<void> {
   const { places, secrets, enforced = false, adjust = {} } = installation;

@@ -4,10 +4,11 @@ import type { Releasers } from '../../src/shared/releasers.ts';
 import { type PostgresServer, startPostgres } from '../setup/postgres.js';
 import { type Authority, openAuthority } from './certificates.ts';
 import { type ClientFile, openClient } from './client.ts';
-import { type LocalDatabase, openDatabases } from './databases.ts';
+import { openDatabases } from './databases.ts';
 import {
   type Adjustments,
   choosePorts,
+  type Databases,
   holdCeremony,
   keyStore,
   nodeNumbers,
@@ -32,7 +33,7 @@ import { openSecrets } from './secrets.ts';
 export interface LocalSystem {
   readonly places: Places;
   readonly server: PostgresServer;
-  readonly databases: { readonly api: LocalDatabase; readonly driver: LocalDatabase };
+  readonly databases: Databases;
   readonly ports: Ports;
   readonly authorities: { readonly application: Authority; readonly drivers: Authority };
   readonly client: ClientFile;
@@ -104,6 +105,7 @@ export async function startSystem(options: SystemOptions): Promise<LocalSystem> 
     runCommand(['migrate', '--config', places.apiConfig], program),
     runCommand(['migrate', '--config', nodeConfig(1)], program),
   ]);
+  await options.adjust?.migrated?.(databases);
 
   const start = (name: string, args: readonly string[], where?: Surroundings): LocalProcess => {
     const child = startDriverProcess(name, args, join(places.logs, `${name}.log`), { program, ...where });

@@ -75,6 +75,12 @@ const limitMs = 100_000;
 export async function installUnscheduled(database: DatabaseConfiguration): Promise<void> {
   const quiet = createLog('silent', {});
   await installMaintenance(database, quiet);
+  await forgetSchedules(database);
+}
+
+/** @param database that no node works on yet. */
+export async function forgetSchedules(database: DatabaseConfiguration): Promise<void> {
+  const quiet = createLog('silent', {});
   const pool = createPool(ownerOf(database), { applicationName: 'test', durability: 'durable', max: 1 }, quiet);
   try {
     await pool.query('delete from maintenance.schedule');
