@@ -56,6 +56,9 @@ const sdk = (baseUrl: string, baseAuthUrl: string) => {
 /** An attacker’s API: it asks for signatures over what it wants. */
 type Trick = (asked: SignedRequest) => unknown;
 let trick: Trick = () => ({});
+const wellMeant = { '/auth/action/init': 200, '/auth/action': 200 };
+/** With what status it answers each path. */
+let statuses: Record<string, number> = wellMeant;
 const calls: string[] = [];
 const hostileServer = createServer(
   { cert: readFileSync(certificates.server.certificateFile), key: readFileSync(certificates.server.privateKeyFile) },
@@ -70,7 +73,9 @@ const hostileServer = createServer(
       payload: body.userActionPayload,
     };
     const answer = request.url === '/auth/action/init' ? trick(asked) : { userAction: 'x' };
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+    response
+      .writeHead(statuses[request.url ?? ''] ?? 404, { 'content-type': 'application/json' })
+      .end(JSON.stringify(answer));
   },
 );
 await new Promise<void>((resolve) => hostileServer.listen(0, '127.0.0.1', resolve));
@@ -140,6 +145,38 @@ t.test('a hostile API cannot have the credential sign anything but what the appl
   }
   t.same(signed, [], 'and the credential signed nothing');
   t.notOk(calls.includes('/auth/action'), 'so nothing signed reached it');
+});
+
+t.test('no status but 200 makes a challenge one that was looked at', async (t) => {
+  const client = sdk(hostile, hostileGuard.url);
+  const keyId = 'key-aaaaa-bbbbb-cccccccccccccccc';
+  const body = { kind: 'Hash', hash: `0x${'11'.repeat(32)}` } as const;
+  trick = (asked) => challengeFor({ ...asked, path: '/keys/key-zzzzz-bbbbb-cccccccccccccccc/signatures' });
+  signed.length = 0;
+  t.teardown(() => {
+    statuses = wellMeant;
+  });
+  for (const status of [201, 202, 203, 206, 226, 299, 300, 302, 307]) {
+    statuses = { ...wellMeant, '/auth/action/init': status };
+    await t.rejects(
+      client.keys.generateSignature({ keyId, body }),
+      { httpStatus: 502, message: /guard did not let this through/ },
+      `${status}`,
+    );
+    t.match(log.at(-1), { code: 'GUARD_REFUSED', cause: new RegExp(`status ${status},`) });
+  }
+  t.same(signed, [], 'and the credential signed nothing');
+  t.notOk(calls.includes('/auth/action'));
+
+  statuses = { ...wellMeant, '/auth/action': 201 };
+  trick = (asked) => challengeFor(asked);
+  await t.rejects(
+    client.keys.generateSignature({ keyId, body }),
+    { httpStatus: 502, message: /guard did not let/ },
+    'nor of what was signed',
+  );
+  t.match(log.at(-1), { code: 'GUARD_REFUSED', cause: /auth\/action with status 201/ });
+  calls.length = 0;
 });
 
 t.test('a signed challenge that did not come through the guard goes nowhere', async (t) => {

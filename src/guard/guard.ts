@@ -34,16 +34,31 @@ const mostChallenges = 100_000;
 export async function startGuard({ upstream, port, log, now = Date.now }: GuardParts): Promise<Guard> {
   const passed = new Set<string>();
 
+  /**
+   * An answer is 200, which is looked at, or an error. Any other success would be believed by an SDK, which asks only
+   * whether the status is below 300, and no answer of this API has one.
+   * @throws GUARD_REFUSED, GUARD_UPSTREAM_LOST
+   */
+  async function ask(path: string, { headers }: IncomingMessage, body: Buffer): Promise<Answer> {
+    const { status, body: bytes, retryAfter } = await upstream.post(path, headers, body);
+    if (status !== 200 && status < 400)
+      throw new CodedError(
+        'GUARD_REFUSED',
+        `the API answered ${path} with status ${status}, which is neither 200 nor an error`,
+      );
+    return { status, bytes, retryAfter };
+  }
+
   async function start(request: IncomingMessage): Promise<Answer> {
     const body = await bodyOf(request);
-    const { status, body: bytes, retryAfter } = await upstream.post('/auth/action/init', request.headers, body);
-    if (status !== 200) return { status, bytes, retryAfter };
-    const verdict = challengeVerdict(jsonOf(body), jsonOf(bytes), now());
+    const given = await ask('/auth/action/init', request, body);
+    if (given.status !== 200) return given;
+    const verdict = challengeVerdict(jsonOf(body), jsonOf(given.bytes), now());
     if (!verdict.passes) throw new CodedError('GUARD_REFUSED', verdict.why);
     passed.add(verdict.challenge);
     // The one that came first goes: nobody signs it any more.
     if (passed.size > mostChallenges) passed.delete(passed.values().next().value ?? '');
-    return { status, bytes, retryAfter };
+    return given;
   }
 
   async function sign(request: IncomingMessage): Promise<Answer> {
@@ -52,8 +67,7 @@ export async function startGuard({ upstream, port, log, now = Date.now }: GuardP
     // Not deleted: a client that lost the answer asks again, and it is one user action however often it is signed.
     if (challenge === undefined || !passed.has(challenge))
       throw new CodedError('GUARD_REFUSED', 'what was signed is no challenge that came through here');
-    const { status, body: bytes, retryAfter } = await upstream.post('/auth/action', request.headers, body);
-    return { status, bytes, retryAfter };
+    return await ask('/auth/action', request, body);
   }
 
   async function answer(request: IncomingMessage): Promise<Answer> {
