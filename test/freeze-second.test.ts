@@ -9,7 +9,7 @@ import { until } from './support/until.ts';
 
 /** A freeze is effective on every node within a second, whether that node has something to do or not. */
 type Row = { clock_ms: string } & Omit<PolicyRows, 'clockMs'>;
-const empty = { freezes: [], thaws: [], lists: [] };
+const empty = { freezes: [], thaws: [], claims: [] };
 const freeze = { id: randomUUID(), scope: 'key', subject: 'key-1' } as const;
 
 /** A database whose answers the test gives. */

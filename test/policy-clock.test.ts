@@ -1,9 +1,9 @@
 import t from 'tap';
 import type { LeasedGenerateKey } from '../src/shared/driver-protocol.ts';
 import { createLog } from '../src/shared/log.ts';
+import { orderTime } from '../src/shared/orders/order-time.ts';
 import { newOrder } from '../src/shared/orders/sign-order.ts';
 import { type AdmissionRules, createAdmission } from '../src/worker/policy/admission.ts';
-import { orderTime } from '../src/worker/policy/order-time.ts';
 import { makeCaller } from './support/caller.ts';
 import { keyStore } from './support/slot-worker.ts';
 import { createSoftwareHsm } from './support/software-hsm.ts';

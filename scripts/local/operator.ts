@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pinnableCredentials } from '../../src/api/service-accounts/pinnable-credentials.ts';
+import { listAuthority } from '../../src/cli/authorisation/list-authority.ts';
 import type { OperatorsConfiguration } from '../../src/shared/configuration/sections.ts';
 import {
   aboutCredentialList,
@@ -10,7 +11,7 @@ import {
   readCredentialList,
 } from '../../src/shared/credential-list/credential-list.ts';
 import { listChanges, listText, nextList, withoutTheGone } from '../../src/shared/credential-list/next-list.ts';
-import { newestList } from '../../src/shared/credential-list/stored-lists.ts';
+import { type ListAuthority, newestList } from '../../src/shared/credential-list/stored-lists.ts';
 import { createPool } from '../../src/shared/database/pool.ts';
 import { createLog } from '../../src/shared/log.ts';
 import { writeOrderFile } from '../../src/shared/orders/order-file.ts';
@@ -63,7 +64,10 @@ export async function pinCredentials({
   nodeConfig,
   program,
 }: PinningParts): Promise<number> {
-  const { found, base } = await readBoth(databases);
+  const { operators } = openOperator(places);
+  // Its attestation key is that of every later one.
+  const { ceremonyFile } = places;
+  const { found, base } = await readBoth(databases, listAuthority({ keyStore, operators, ceremonyFile }));
   const list = nextList(keyStore, base, withoutTheGone(base?.credentials ?? [], found));
   if (base !== undefined && listChanges(base, list).length === 0) return base.version;
   const text = listText(list);
@@ -84,12 +88,12 @@ export async function pinCredentials({
   return list.version;
 }
 
-async function readBoth({ api, driver }: PinningParts['databases']) {
+async function readBoth({ api, driver }: PinningParts['databases'], authority: ListAuthority) {
   const options = { applicationName: 'local operator', max: 1, durability: 'durable' } as const;
   const log = createLog('silent', {});
   const [apiPool, driverPool] = [createPool(api, options, log), createPool(driver, options, log)];
   try {
-    const stored = await newestList(driverPool);
+    const stored = await newestList(driverPool, authority);
     const found = (await pinnableCredentials(apiPool)).map(
       ({ id, organisation, name, publicKey, may }): ListedCredential => ({
         id,

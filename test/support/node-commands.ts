@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process';
+import type { KeyObject } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import type { DatabaseConfiguration } from '../../src/shared/configuration/sections.ts';
 import type { TestOperators } from './operators.ts';
+import { writePinnedKeys } from './pinned-keys.ts';
 
 const main = resolve(import.meta.dirname, '../../src/cli/main.ts');
 
@@ -30,11 +32,15 @@ export interface NodeOfCommands {
   readonly database: DatabaseConfiguration;
   readonly operators?: TestOperators;
   readonly stateDirectory: string;
+  /** The key store's; default: one that nobody has. */
+  readonly attestationKey?: KeyObject;
 }
 
 /** Commands with the configuration of a node that needs no more than its database. */
-export function nodeCommands(directory: string, { operators, ...node }: NodeOfCommands) {
+export function nodeCommands(directory: string, { operators, attestationKey, ...node }: NodeOfCommands) {
   const config = join(directory, 'node.yaml');
+  const ceremonyFile = join(directory, 'ceremony.json');
+  writePinnedKeys(ceremonyFile, node.keyStore, attestationKey);
   writeFileSync(
     config,
     stringify({
@@ -47,7 +53,7 @@ export function nodeCommands(directory: string, { operators, ...node }: NodeOfCo
         certificateFile: 'node.pem',
         privateKeyFile: 'node.key',
       },
-      ceremonyFile: 'ceremony.json',
+      ceremonyFile,
       slots: [
         { name: 'hsm-1', module: 'hsm.so', tokenLabel: 'hsm-1', tokenSerial: '0123456789abcdef', pinFile: 'pin' },
       ],

@@ -4,6 +4,7 @@ import { newestList } from '../../shared/credential-list/stored-lists.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Command } from '../command.ts';
 import { withDriverDatabase } from '../driver-database.ts';
+import { listAuthority } from './list-authority.ts';
 import { writeListFile } from './list-file.ts';
 
 /** `hsm-driver credentials revoke`: drafts the next list. Until it is approved, `freeze` stops the organisation at once. */
@@ -19,13 +20,13 @@ export const command: Command = {
   ],
   async run({ config, text }) {
     const id = text.get('credential') ?? '';
-    await withDriverDatabase(config, 'credentials revoke', async (pool, { keyStore }) => {
-      const stored = await newestList(pool);
+    await withDriverDatabase(config, 'credentials revoke', async (pool, configuration) => {
+      const stored = await newestList(pool, listAuthority(configuration));
       const base = stored && readCredentialList(stored.text);
       if (base === undefined || !base.credentials.some((one) => one.id === id))
         throw new CodedError('OPTION_INVALID', `no list in force has a credential ${id}`);
       const credentials = base.credentials.map((one) => (one.id === id ? { ...one, operations: [] } : one));
-      const list = nextList(keyStore, base, credentials);
+      const list = nextList(configuration.keyStore, base, credentials);
       process.stdout.write(`${listChanges(base, list).join('\n')}\n`);
       writeListFile(text.get('out') ?? '', listText(list), list);
     });

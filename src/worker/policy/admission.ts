@@ -1,11 +1,11 @@
 import type { SignatureKind } from '../../shared/chains/signature-body.ts';
 import type { LeasedGenerateKey, LeasedRequest, LeasedSign } from '../../shared/driver-protocol.ts';
 import type { Log } from '../../shared/log.ts';
+import { clockText, isClockDoubtful } from '../../shared/orders/clock.ts';
 import type { PolicyReport } from '../../shared/worker-report.ts';
 import type { Count } from '../metrics.ts';
 import { createQuietLog } from '../quiet-log.ts';
 import type { WrappedKey } from '../wrapped-key.ts';
-import { clockText, isClockDoubtful } from './clock.ts';
 import { createContentCheck } from './content-check.ts';
 import { refuseKeyAuthority } from './generate-key-authority.ts';
 import type { Policy, PolicyState } from './policy-state.ts';

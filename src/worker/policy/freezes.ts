@@ -1,11 +1,11 @@
 import { asCodedError, CodedError } from '../../shared/errors.ts';
 import { aboutThaw, type Freeze } from '../../shared/freezes/freeze.ts';
 import type { Log } from '../../shared/log.ts';
+import type { ClockReading } from '../../shared/orders/clock.ts';
 import type { Operators } from '../../shared/orders/operators.ts';
 import { type SignedOrder, signedOrder } from '../../shared/orders/order.ts';
+import type { OrderTime } from '../../shared/orders/order-time.ts';
 import { verifyApproval } from '../../shared/orders/verify-order.ts';
-import type { ClockReading } from './clock.ts';
-import type { OrderTime } from './order-time.ts';
 import type { PolicyRows } from './policy-rows.ts';
 
 /** What is frozen, as this worker believes it: each freeze that it ever saw, until it has seen a good thaw. */

@@ -1,3 +1,4 @@
+import { claimedTextText, claimsText, type ListClaim } from '../../shared/credential-list/list-claims.ts';
 import type { FreezeScope } from '../../shared/freezes/freeze.ts';
 import type { DriverDatabase, Statement } from '../database.ts';
 
@@ -14,12 +15,9 @@ export interface PolicyRows {
   readonly clockMs: number;
   readonly freezes: readonly { readonly id: string; readonly scope: FreezeScope; readonly subject: string }[];
   readonly thaws: readonly ({ readonly id: string; readonly freeze: string } & RowOrder)[];
-  /** Newest first; only those that were asked for. */
-  readonly lists: readonly ({ readonly version: number; readonly list: string } & RowOrder)[];
+  /** The highest versions first; only those that were asked for, and a page of them at most. */
+  readonly claims: readonly ListClaim[];
 }
-
-/** A list may have megabytes, and one in force is not read again. More than these many bad ones at once is an attack. */
-const mostLists = 3;
 
 const attestations = `(select coalesce(jsonb_agg(attestation), '[]') from order_in_force
   where order_id = signed_order->'order'->>'id')`;
@@ -31,24 +29,33 @@ const select: Statement = {
       as freezes,
     (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'freeze', frozen, 'order', signed_order,
         'attestations', ${attestations})), '[]') from thawed) as thaws,
-    (select coalesce(jsonb_agg(jsonb_build_object('version', version, 'list', list, 'order', signed_order,
-        'attestations', ${attestations}) order by version desc), '[]')
-      from (select version, list, signed_order from credential_list
-        where version >= $1 and version <> all($2::int[]) order by version desc limit ${mostLists}) newest) as lists`,
+    (select coalesce(jsonb_agg(to_jsonb(page) order by version desc, id), '[]') from (${claimsText}) page) as claims`,
 };
 
-/** @param above the lowest version that is of use. @param except versions that were looked at already. */
+const selectText: Statement = { name: 'worker_claimed_list', text: claimedTextText };
+
+/** @param above the lowest version that is of use. @param except ids of claims that were looked at already. */
 export async function selectPolicy(
   database: Pick<DriverDatabase, 'query'>,
   above: number,
-  except: readonly number[],
+  except: readonly string[],
 ): Promise<PolicyRows> {
   const [row] = await database.query<{
     clock_ms: string;
     freezes: PolicyRows['freezes'];
     thaws: PolicyRows['thaws'];
-    lists: PolicyRows['lists'];
+    claims: PolicyRows['claims'];
   }>(select, [above, except]);
   if (row === undefined) throw new Error('a select without from has one row');
-  return { clockMs: Number(row.clock_ms), freezes: row.freezes, thaws: row.thaws, lists: row.lists };
+  return { clockMs: Number(row.clock_ms), freezes: row.freezes, thaws: row.thaws, claims: row.claims };
+}
+
+/** @returns undefined where the claim's text has another hash. */
+export async function selectClaimedText(
+  database: Pick<DriverDatabase, 'query'>,
+  id: string,
+  sha256: string,
+): Promise<string | undefined> {
+  const [row] = await database.query<{ text: string }>(selectText, [id, sha256]);
+  return row?.text;
 }

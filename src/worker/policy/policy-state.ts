@@ -2,15 +2,15 @@ import type { KeyObject } from 'node:crypto';
 import type { PinnedCredentials } from '../../shared/credential-list/credential-list.ts';
 import type { Freeze } from '../../shared/freezes/freeze.ts';
 import type { Log } from '../../shared/log.ts';
+import type { ClockReading } from '../../shared/orders/clock.ts';
 import type { Operators } from '../../shared/orders/operators.ts';
 import type { SignedOrder } from '../../shared/orders/order.ts';
+import { orderTime } from '../../shared/orders/order-time.ts';
 import { DatabaseLost, type DriverDatabase } from '../database.ts';
-import type { ClockReading } from './clock.ts';
 import { createFreezes } from './freezes.ts';
 import { createLists } from './lists.ts';
 import type { LocalPolicy } from './local-policy.ts';
-import { orderTime } from './order-time.ts';
-import { selectPolicy } from './policy-rows.ts';
+import { selectClaimedText, selectPolicy } from './policy-rows.ts';
 
 /** What this worker holds to, as it was read last. */
 export interface Policy {
@@ -63,6 +63,7 @@ export function startPolicyState(parts: PolicyStateParts): PolicyState {
     ...common,
     remembered: local.seen.credentialList,
     leastVersion: parts.leastListVersion,
+    textOf: (id, sha256) => selectClaimedText(database, id, sha256),
   });
   const freezes = createFreezes({ ...common, remembered: local.seen.frozen });
   let known: Policy = { credentials: undefined, frozen: freezes.frozen, clockAheadMs: 0 };
@@ -72,12 +73,16 @@ export function startPolicyState(parts: PolicyStateParts): PolicyState {
 
   async function read(): Promise<Policy> {
     const startedAt = performance.now();
-    const { above, except } = lists.wanted();
-    const rows = await selectPolicy(database, above, except);
-    const nowMs = Date.now();
-    const clock = { nowMs, aheadMs: nowMs - rows.clockMs };
-    lists.take(rows.lists, clock);
-    freezes.take(rows, clock);
+    let clock: ClockReading;
+    let more: boolean;
+    do {
+      const { above, except } = lists.wanted(startedAt);
+      const rows = await selectPolicy(database, above, except);
+      const nowMs = Date.now();
+      clock = { nowMs, aheadMs: nowMs - rows.clockMs };
+      freezes.take(rows, clock);
+      more = await lists.take(rows.claims, clock);
+    } while (more);
     const { highest } = lists;
     // On this node's disk before anything is decided by it.
     local.note({ frozen: [...freezes.frozen], ...(highest === undefined ? {} : { credentialList: highest }) });

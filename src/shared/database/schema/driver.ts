@@ -10,11 +10,12 @@ import { jobReports } from './driver/8-job-reports.ts';
 import { maintenance } from './driver/9-maintenance.ts';
 import { auditHeads } from './driver/10-audit-heads.ts';
 import { ordersInForce } from './driver/11-orders-in-force.ts';
+import { listClaims } from './driver/12-list-claims.ts';
 
 /** The driver database: wrapped keys, the journal, what is known of PINs. One per key store, shared by all its nodes. */
 export const driverSchema: Schema = {
   purpose: 'driver',
-  oldest: 7,
+  oldest: 12,
   migrations: [
     keysAndJournal,
     pinAttempts,
@@ -27,5 +28,6 @@ export const driverSchema: Schema = {
     maintenance,
     auditHeads,
     ordersInForce,
+    listClaims,
   ],
 };

@@ -1,9 +1,9 @@
 import type { KeyObject } from 'node:crypto';
-import { asCodedError, CodedError } from '../../shared/errors.ts';
-import type { Order } from '../../shared/orders/order.ts';
-import { inForceHolds } from '../../shared/orders/order-in-force.ts';
-import { verifyTime } from '../../shared/orders/verify-order.ts';
+import { asCodedError, CodedError } from '../errors.ts';
 import { type ClockReading, clockText, isClockDoubtful } from './clock.ts';
+import type { Order } from './order.ts';
+import { inForceHolds } from './order-in-force.ts';
+import { verifyTime } from './verify-order.ts';
 
 /**
  * Was an approved order that lies in the database obeyed in its time? A row does not say so. What vouches for it: a
