@@ -90,7 +90,7 @@ export const driverConfiguration = z
       .min(1)
       .optional()
       .describe(
-        'Kinds of signature bodies that this key store signs, e.g. all but Hash, which nobody can read. Keys made meanwhile carry the list in their tagged row, for ever. Default: all',
+        'Kinds of signature bodies that this key store signs, e.g. all but Hash, which nobody can read; a Message of an EdDSA key must then be text. Keys made meanwhile carry the list in their tagged row, for ever. Default: all',
       ),
     maintenance: z
       .strictObject({

@@ -3,6 +3,7 @@ import { type SignatureBody, type SignatureKind, signatureBody } from '../../sha
 import type { LeasedSign } from '../../shared/driver-protocol.ts';
 import { asCodedError } from '../../shared/errors.ts';
 import type { WrappedKey } from '../wrapped-key.ts';
+import { whyUnreadable } from './readable-text.ts';
 import { isRefusal, type Refusal, refusal } from './refusal.ts';
 import { jsonOf, walletFacts } from './wallet-statement.ts';
 
@@ -36,7 +37,7 @@ export function signContent(
   if (facts.keyId !== key.keyId) return refuse(`it is for key ${facts.keyId}, not ${key.keyId}`);
   const forbidden = forbiddenKind(body.kind, key, kinds);
   if (forbidden !== undefined) return forbidden;
-  const problem = otherDigests(request, key, body, facts);
+  const problem = otherDigests(request, key, body, facts) ?? hashInDisguise(request, key, body, kinds);
   if (problem !== undefined) return problem;
   return { body, ...(target.of === 'wallet' ? { walletId: target.id } : {}) };
 }
@@ -55,6 +56,21 @@ function forbiddenKind(
   if (allowedKinds.length > 0 && !allowedKinds.includes(kind))
     return refusal('KIND_NOT_ALLOWED', `${kind}, by key ${keyId}`);
   return undefined;
+}
+
+/** @param request whose digests are those of its body: of a Message with EdDSA, its bytes. */
+function hashInDisguise(
+  { digests }: LeasedSign,
+  key: WrappedKey,
+  { kind }: SignatureBody,
+  kinds: ReadonlySet<SignatureKind> | undefined,
+): Refusal | undefined {
+  if (kind !== 'Message' || key.type.scheme !== 'EdDSA') return undefined;
+  const forbidden = forbiddenKind('Hash', key, kinds);
+  if (forbidden === undefined) return undefined;
+  const why = digests.map((bytes) => whyUnreadable(Buffer.from(bytes, 'hex'))).find((one) => one !== undefined);
+  if (why === undefined) return undefined;
+  return refusal('KIND_NOT_ALLOWED', `a Message that could be a Hash, which is not allowed: ${why}`);
 }
 
 function otherDigests(
