@@ -49,6 +49,18 @@ t.test('signatures against another public key than the API knows are refused and
   t.equal(await driver.report(leased ?? { id: '', lease: '' }, signatures(key.publicKey)), 'accepted');
 });
 
+t.test('a secp256k1 signature without its recid is refused, and the request goes on', async (t) => {
+  const request = signRequest(key.id);
+  await queue.application.submit(request);
+  const driver = openDriver(queue, 'node-a');
+  const [leased] = await driver.lease(1, 1_000);
+  const good = signatures(key.publicKey);
+  const bare = { ...good, signatures: good.signatures.map(({ rs }) => ({ rs })) };
+  t.equal(await driver.report(leased ?? { id: '', lease: '' }, bare), 'conflict');
+  t.match(await queue.application.find(organisation, request.id), { state: 'leased' });
+  t.equal(await driver.report(leased ?? { id: '', lease: '' }, good), 'accepted');
+});
+
 t.test('a public key without its HSM’s attestation is never stored', async (t) => {
   const request = keyRequest();
   await queue.application.submit(request);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { JoinedSignatures } from '../../shared/chains/answer-signature.ts';
 import { joinSignatures } from '../../shared/chains/index.ts';
 import { catalogue } from '../../shared/error-catalogue.ts';
 import { CodedError, catalogueEntry, type ErrorCode } from '../../shared/errors.ts';
@@ -64,7 +65,9 @@ function outcomeOf(row: RequestRow, publicKey: string): Outcome {
     case 'leased':
       return { status: 'Executing' };
     case 'signed': {
-      const { signatures, ...joined } = joinSignatures(row.format, row.signatures ?? [], publicKey);
+      const answer = joinedOf(row, publicKey);
+      if (answer === undefined) return { status: 'Failed', reason: `SIGNATURE_INVALID: ${notJoined}` };
+      const { signatures, ...joined } = answer;
       return {
         status: 'Signed',
         ...joined,
@@ -79,5 +82,20 @@ function outcomeOf(row: RequestRow, publicKey: string): Outcome {
       throw new CodedError('INTERNAL', `signature request ${row.id} has state ${row.state}`);
     default:
       throw row.state satisfies never;
+  }
+}
+
+const notJoined =
+  'what a driver reported as signed does not fit what was to be signed; look who else has its certificate';
+
+/**
+ * Drivers verify what they report. Whoever has stolen a certificate may report anything, and must not make every list
+ * that holds the request fail. @returns undefined where the signatures are none of the request's format
+ */
+function joinedOf({ format, signatures }: RequestRow, publicKey: string): JoinedSignatures | undefined {
+  try {
+    return joinSignatures(format, signatures ?? [], publicKey);
+  } catch {
+    return undefined;
   }
 }

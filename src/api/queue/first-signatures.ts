@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Outcome, OutcomesCall } from '../../shared/driver-protocol.ts';
+import { haveRecids } from './judge.ts';
 import type { DriverNode } from './lease.ts';
 import { type EndRecord, endColumns } from './request-row.ts';
 
@@ -18,7 +19,8 @@ export async function acceptFirstSignatures(
   const told = new Map<string, Record<string, unknown>>();
   for (const { id, result } of call.outcomes) {
     if (result.kind !== 'Signatures' || told.has(id)) continue;
-    told.set(id, { id, public_key: result.publicKey, signatures: result.signatures });
+    const { publicKey, signatures } = result;
+    told.set(id, { id, public_key: publicKey, signatures, recids: haveRecids(signatures) });
   }
   if (told.size === 0) return new Map();
   const { rows } = await pool.query<EndRecord>({
@@ -45,7 +47,7 @@ export function restOf(call: OutcomesCall, accepted: ReadonlyMap<string, EndReco
 const accepting = {
   name: 'api_accept_first_signatures',
   text: `with told as materialized (
-       select * from jsonb_to_recordset($1::jsonb) as t (id text, public_key text, signatures jsonb)
+       select * from jsonb_to_recordset($1::jsonb) as t (id text, public_key text, signatures jsonb, recids boolean)
      ), open as materialized (
        select r.id from request r
        where r.id = any($2) and r.key_store = $3 and r.digests is not null and r.state in ('queued', 'leased')
@@ -57,6 +59,7 @@ const accepting = {
      from told join open using (id)
      where request.id = open.id and request.id = any($2)
        and cardinality(request.digests) = jsonb_array_length(told.signatures)
+       and (told.recids or request.curve <> 'secp256k1')
        and (select key.public_key from key where key.id = request.key_id) = told.public_key
      returning ${endColumns.replace(/\w+/g, 'request.$&')}`,
 };

@@ -4,6 +4,7 @@ import { finalStates, type RequestState } from './request.ts';
 /** What the API's own record says about a request, when an outcome for it arrives. */
 export interface Judged {
   readonly kind: 'GenerateKey' | 'Sign';
+  readonly curve: string;
   readonly state: RequestState;
   /** The live lease, null when nobody holds it. */
   readonly lease: string | null;
@@ -98,10 +99,17 @@ function judgeSignatures(row: Judged, result: Extract<OutcomeResult, { kind: 'Si
   if (finalStates.includes(row.state)) return { acknowledgement: 'conflict', effect: nothing };
   if (row.keyPublicKey !== result.publicKey || row.digestCount !== result.signatures.length)
     return { acknowledgement: 'conflict', effect: nothing };
+  if (row.curve === 'secp256k1' && !haveRecids(result.signatures))
+    return { acknowledgement: 'conflict', effect: nothing };
   return {
     acknowledgement: 'accepted',
     effect: { kind: 'signed', publicKey: result.publicKey, signatures: result.signatures },
   };
+}
+
+/** Each driver finds it when it verifies; without it no EVM signature can be written. */
+export function haveRecids(signatures: readonly Signature[]): boolean {
+  return signatures.every(({ recid }) => recid !== undefined);
 }
 
 function same(stored: readonly Signature[] | null, reported: readonly Signature[]): boolean {

@@ -69,6 +69,7 @@ export async function complete(
       const { acknowledgement, effect } = judge(
         {
           kind: row.kind,
+          curve: row.curve,
           state: row.state,
           lease: row.lease,
           digestCount: row.digest_count,
