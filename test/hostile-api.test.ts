@@ -272,7 +272,7 @@ t.test(
     await obtainsNothing(
       t,
       { ...caller.newKey(), authorisation: elsewhere.authorisation, ...idsOf(elsewhere.userAction) },
-      /another key store/,
+      /it is for other, and this one is/,
     );
     const permission = caller.authorise('/permissions', { name: 'x' });
     await obtainsNothing(

@@ -85,6 +85,13 @@ for (const one of ['off', 'enforce'] as const)
     await worker.stop();
   });
 
+t.test('a key request that names no key store is the primary one’s, and is made in no other', async (t) => {
+  const elsewhere = await withWorker(t, { authorisation: { mode: 'enforce', primary: false } });
+  const offer = caller.newKey();
+  t.match(await ask(offer), { code: 'AUTHORISATION_REFUSED', message: /for the primary key store, and this one is/ });
+  await elsewhere.stop();
+});
+
 t.test('a key that was made so stays so when the key store allows more', async (t) => {
   const worker = await withWorker(t, mode('off'));
   t.match(await ask(caller.sign(restricted, hash())), { code: 'KIND_NOT_ALLOWED', message: /Hash, by key key-/ });

@@ -21,7 +21,7 @@ const admission = (mode: AdmissionRules['mode'], clockAheadMs: number) => {
   const known = { credentials: { version: 1, size: 1, find: () => pinned }, frozen: [], clockAheadMs };
   return createAdmission({
     keyStore,
-    rules: { mode, maxAgeMs: 900_000, kinds: undefined },
+    rules: { mode, maxAgeMs: 900_000, primary: true, kinds: undefined },
     state: { current: async () => known, known },
     count: () => {},
     log: createLog('silent', {}),

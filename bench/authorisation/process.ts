@@ -12,7 +12,7 @@ function admissionOf(mode: 'off' | 'enforce'): Admission {
   const policy = { credentials: prepared.credentials, frozen: [], clockAheadMs: 0 };
   return createAdmission({
     keyStore: 'bench',
-    rules: { mode, maxAgeMs: 86_400_000, kinds: undefined },
+    rules: { mode, maxAgeMs: 86_400_000, primary: true, kinds: undefined },
     state: { current: async () => policy, known: policy },
     count: () => {},
     log: createLog('silent', {}),

@@ -75,6 +75,12 @@ export const driverConfiguration = z
           .describe(
             'Oldest authorisation that is carried out, by this node’s clock, from the making of the challenge. Above the API’s signTtlMs and the seven minutes that a caller has to sign and to send',
           ),
+        primary: z
+          .boolean()
+          .default(true)
+          .describe(
+            'Whether key requests that name no key store are for this one: as `primary` has it at the API. False on the nodes of every other key store behind the same API, or one authorisation could make a key in each',
+          ),
         leastListVersion: z
           .int()
           .min(1)

@@ -17,6 +17,8 @@ export interface AdmissionRules {
   /** What is done with a request that no pinned credential authorised: nothing, a report, a refusal. */
   readonly mode: 'off' | 'report' | 'enforce';
   readonly maxAgeMs: number;
+  /** Whether key requests that name no key store are for this one. */
+  readonly primary: boolean;
   /** Kinds of signature bodies that the key store signs; undefined: all. */
   readonly kinds: ReadonlySet<SignatureKind> | undefined;
 }
@@ -52,7 +54,7 @@ const mostWallets = 20_000;
 
 export function createAdmission({ keyStore, rules, state, count, log }: AdmissionParts): Admission {
   const quiet = createQuietLog(log);
-  const { mode, kinds, maxAgeMs } = rules;
+  const { mode, kinds, maxAgeMs, primary } = rules;
   const signContent = createContentCheck(mode !== 'off' || kinds !== undefined);
   let wallets = { version: 0, known: new Set<string>() };
 
@@ -92,7 +94,8 @@ export function createAdmission({ keyStore, rules, state, count, log }: Admissio
       },
       generateKey(request) {
         if (mode === 'off') return undefined;
-        return judge(request, refuseClock(policy) ?? refuseKeyAuthority(request, keyStore, authorityRules(policy)));
+        const store = { keyStore, primary };
+        return judge(request, refuseClock(policy) ?? refuseKeyAuthority(request, store, authorityRules(policy)));
       },
     };
   }

@@ -28,10 +28,16 @@ interface WantedKey {
   readonly storeId: string | undefined;
 }
 
+export interface AskedKeyStore {
+  readonly keyStore: string;
+  /** Whether what names no key store is for this one: one authorisation makes a key in one of them. */
+  readonly primary: boolean;
+}
+
 /** Did a credential of the organisation have exactly this key made, by POST /keys or POST /wallets? */
 export function refuseKeyAuthority(
   request: LeasedGenerateKey,
-  keyStore: string,
+  { keyStore, primary }: AskedKeyStore,
   rules: AuthorityRules,
 ): Refusal | undefined {
   const { authorisation, organisation, id, keyId, type } = request;
@@ -41,9 +47,9 @@ export function refuseKeyAuthority(
   const wanted = wantedKey(authorisation.method, authorisation.path, jsonOf(authorisation.payload));
   if (wanted === undefined)
     return refuse(`it is for ${authorisation.method} ${authorisation.path}, and for no new key`);
-  const same =
-    wanted.scheme === type.scheme && wanted.curve === type.curve && (wanted.storeId ?? keyStore) === keyStore;
-  if (!same) return refuse('it is for another type of key, or another key store');
+  if (wanted.scheme !== type.scheme || wanted.curve !== type.curve) return refuse('it is for another type of key');
+  const isHere = wanted.storeId === undefined ? primary : wanted.storeId === keyStore;
+  if (!isHere) return refuse(`it is for ${wanted.storeId ?? 'the primary key store'}, and this one is ${keyStore}`);
   // The id is a hash of the challenge: one authorisation makes one key, since the row's request id is unique for ever.
   if (requestId('key', organisation, { userAction: userActionId(challenge) }) !== id || keyId !== id)
     return refuse(`it authorises another request than ${id}`);
