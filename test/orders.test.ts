@@ -122,6 +122,38 @@ t.test('operators with one key under two names, or with other keys, are refused'
   t.throws(read(rsa), { message: /neither Ed25519 nor P-256/ });
 });
 
+t.test('one P-256 key under two names is found in whatever form its point is written', async (t) => {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  const { x = '', y = '' } = publicKey.export({ format: 'jwk' });
+  const [left, right] = [Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')];
+  const sign = (right.at(-1) ?? 0) & 1;
+  const forms = {
+    // SubjectPublicKeyInfo up to the point, and the point as in SEC 1 section 2.3.3; X9.62 knows the hybrid form too.
+    uncompressed: ['3059301306072a8648ce3d020106082a8648ce3d030107034200', Buffer.of(4), left, right],
+    compressed: ['3039301306072a8648ce3d020106082a8648ce3d030107032200', Buffer.of(2 + sign), left],
+    hybrid: ['3059301306072a8648ce3d020106082a8648ce3d030107034200', Buffer.of(6 + sign), left, right],
+  } as const;
+  const keys = Object.entries(forms).map(([name, [header, ...point]]) => {
+    const publicKeyFile = join(directory, `${name}.pem`);
+    const spki = Buffer.concat([Buffer.from(header, 'hex'), ...point]).toString('base64');
+    writeFileSync(publicKeyFile, `-----BEGIN PUBLIC KEY-----\n${spki}\n-----END PUBLIC KEY-----\n`);
+    return { name, publicKeyFile };
+  });
+  for (const one of keys) {
+    t.ok(
+      readOperators({ threshold: 1, keys: [one] })
+        .keys.get(one.name)
+        ?.equals(publicKey),
+      `${one.name} is the key`,
+    );
+    for (const other of keys.filter((key) => key !== one))
+      t.throws(() => readOperators({ threshold: 2, keys: [one, other] }), {
+        code: 'CONFIG_INVALID',
+        message: new RegExp(`${one.name} and ${other.name} have the same key`),
+      });
+  }
+});
+
 t.test('there is one way to write what is signed', async (t) => {
   t.equal(canonicalJson({ b: [1, 'ü"'], a: { d: true, c: undefined } }), '{"a":{"d":true},"b":[1,"ü\\""]}');
   t.throws(() => canonicalJson(0.5), RangeError);

@@ -13,14 +13,13 @@ export interface Operators {
 /** @throws CONFIG_INVALID for a key that cannot be read, is of another type, or stands there twice. */
 export function readOperators({ threshold, keys }: OperatorsConfiguration): Operators {
   const read = new Map(keys.map(({ name, publicKeyFile }) => [name, readOperatorKey(name, publicKeyFile)]));
-  const names = new Map<string, string>();
-  for (const [name, key] of read) {
-    const der = key.export({ type: 'spki', format: 'der' }).toString('base64');
-    const other = names.get(der);
-    // Two names for one key would let one person count twice.
-    if (other !== undefined) throw invalid(`${other} and ${name} have the same key`);
-    names.set(der, name);
-  }
+  // Two names for one key would let one person count twice. What is compared is the key: one EC key has several files,
+  // with its point compressed or not.
+  for (const [name, key] of read)
+    for (const [other, otherKey] of read) {
+      if (other === name) break;
+      if (key.equals(otherKey)) throw invalid(`${other} and ${name} have the same key`);
+    }
   return { threshold, keys: read };
 }
 
