@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import type pg from 'pg';
 import t from 'tap';
 import { stringify } from 'yaml';
+import { checkBackup } from '../src/backup/check-backup.ts';
+import { restoreRows } from '../src/backup/restore-backup.ts';
 import type { DatabaseConfiguration, SlotConfiguration } from '../src/shared/configuration/sections.ts';
 import { createPool } from '../src/shared/database/pool.ts';
+import { inTransaction } from '../src/shared/database/transaction.ts';
 import { createLog } from '../src/shared/log.ts';
 import { createWorkerChain } from '../src/worker/audit/worker-chain.ts';
 import { createDriverDatabase } from '../src/worker/database.ts';
@@ -94,6 +97,22 @@ const spareConfig = configuration('spare', target.driver, spare);
 const file = join(directory, 'backup.jsonl');
 const restore = (...more: string[]) => hsmDriver('restore', '--config', spareConfig, '--backup', file, ...more);
 
+/** A file that says of itself that it is whole: its last line fits, as whoever changes a backup can make it fit. */
+function forge(name: string, lines: readonly string[]): string {
+  const text = `${lines.join('\n')}\n`;
+  const forged = join(directory, name);
+  writeFileSync(forged, `${text}{"sha256":"${createHash('sha256').update(text).digest('hex')}"}\n`);
+  return forged;
+}
+/** The backup without its last line. */
+const goodLines = (): string[] => readFileSync(file, 'utf8').split('\n').slice(0, -2);
+const backupId = (): string => JSON.parse(goodLines()[0] ?? '').backup;
+const sha256Of = (name: string): string => createHash('sha256').update(readFileSync(name)).digest('hex');
+
+/** Every key given to somebody else; as many rows as before. */
+const stolenLines = (): string[] =>
+  goodLines().map((line) => (line.startsWith('{"key_id"') ? line.replace('"or-test"', '"or-thief"') : line));
+
 /** Everything a table holds, in an order of its own. */
 async function content(database: pg.Pool, table: string): Promise<string[]> {
   const { rows } = await database.query<{ row: string }>(`select row_to_json(t)::text as row from ${table} t`);
@@ -157,11 +176,9 @@ t.test('a backup that was cut short or altered is refused, and nothing is change
 });
 
 t.test('a row that was taken out, with a checksum that fits, contradicts the manifest', async (t) => {
-  const lines = readFileSync(file, 'utf8').split('\n').slice(0, -2);
+  const lines = goodLines();
   const at = lines.findIndex((line) => line.startsWith('{"key_id"'));
-  const text = `${lines.toSpliced(at, 1).join('\n')}\n`;
-  const bad = join(directory, 'fewer.jsonl');
-  writeFileSync(bad, `${text}{"sha256":"${createHash('sha256').update(text).digest('hex')}"}\n`);
+  const bad = forge('fewer.jsonl', lines.toSpliced(at, 1));
   const { code, stderr } = await hsmDriver('restore', '--config', spareConfig, '--backup', bad);
   t.equal(code, 31);
   t.match(stderr, /it has 7 rows of wrapped_key, its manifest says 8/);
@@ -169,14 +186,12 @@ t.test('a row that was taken out, with a checksum that fits, contradicts the man
 });
 
 t.test('a backup of another key store, and one of a newer program, are refused, and nothing is changed', async (t) => {
-  const [manifest = '', ...lines] = readFileSync(file, 'utf8').split('\n').slice(0, -2);
-  const bad = join(directory, 'foreign.jsonl');
+  const [manifest = '', ...lines] = goodLines();
   for (const [change, problem] of [
     [{ keyStore: 'another' }, /the backup is of key store another, the configuration of store/],
     [{ schemaVersion: 1_000 }, /the backup has schema version 1000, this program’s is \d+/],
   ] as const) {
-    const text = `${[JSON.stringify({ ...JSON.parse(manifest), ...change }), ...lines].join('\n')}\n`;
-    writeFileSync(bad, `${text}{"sha256":"${createHash('sha256').update(text).digest('hex')}"}\n`);
+    const bad = forge('foreign.jsonl', [JSON.stringify({ ...JSON.parse(manifest), ...change }), ...lines]);
     const { code, stderr } = await hsmDriver('restore', '--config', spareConfig, '--backup', bad);
     t.equal(code, 31, stderr);
     t.match(stderr, problem);
@@ -184,13 +199,92 @@ t.test('a backup of another key store, and one of a newer program, are refused, 
   t.equal(await rowsIn(into), 0);
 });
 
-t.test('where operators are configured, a restore needs their order for this backup', async (t) => {
+t.test('a table that the manifest does not list, and one that comes twice, are refused', async (t) => {
+  const lines = goodLines();
+  const columns = ['request_id', 'payload_digest', 'reason', 'slot', 'instance'];
+  const row = { request_id: 'x', payload_digest: '\\x00', reason: 'x', slot: 'a', instance };
+  const header = (table: string) => JSON.stringify({ table, columns });
+  const [manifest = '', ...rest] = lines;
+  const unlisted = JSON.parse(manifest);
+  unlisted.tables = unlisted.tables.filter(({ name }: { name: string }) => name !== 'discarded_signature');
+  for (const [name, forgedLines, problem] of [
+    ['extra', [...lines, header('operator_list')], /its manifest lists no table operator_list/],
+    ['unlisted', [JSON.stringify(unlisted), ...rest], /its manifest lists no table discarded_signature/],
+    ['doubled', [...lines, header('discarded_signature'), JSON.stringify(row)], /discarded_signature comes twice/],
+  ] as const) {
+    const bad = forge(`${name}.jsonl`, forgedLines);
+    const { code, stderr } = await hsmDriver('restore', '--config', spareConfig, '--backup', bad);
+    t.equal(code, 31, name);
+    t.match(stderr, /BACKUP_ALTERED/, name);
+    t.match(stderr, problem, name);
+  }
+  t.equal(await rowsIn(into), 0);
+});
+
+t.test(
+  'a file that is exchanged between its check and its restore is found out, and nothing is restored',
+  async (t) => {
+    const exchanged = join(directory, 'exchanged.jsonl');
+    writeFileSync(exchanged, readFileSync(file));
+    const checked = await checkBackup(exchanged, () => {});
+    t.equal(checked.fileSha256, sha256Of(file), 'as sha256sum prints it');
+    forge('exchanged.jsonl', stolenLines());
+    await t.rejects(
+      inTransaction(into, (client) => restoreRows(client, exchanged, checked, () => {})),
+      { code: 'BACKUP_ALTERED', detail: /was changed while it was read/ },
+    );
+    t.equal(await rowsIn(into), 0);
+  },
+);
+
+t.test('where operators are configured, a restore needs their order for exactly this file', async (t) => {
   const operators = makeOperators(directory, ['alice', 'bob'], 2);
   const config = configuration('ordered', target.driver, spare, { operators: operators.configuration });
-  const { code, stderr } = await hsmDriver('restore', '--config', config, '--backup', file);
-  t.equal(code, 25);
-  t.match(stderr, /ORDER_MISSING: .*restore of [0-9a-f-]{36}/);
+  const ordered = (backup: string, ...more: string[]) =>
+    hsmDriver('restore', '--config', config, '--backup', backup, ...more);
+  const missing = await ordered(file);
+  t.equal(missing.code, 25);
+  t.match(missing.stderr, `ORDER_MISSING: `);
+  t.match(missing.stderr, `restore of ${backupId()}, document ${sha256Of(file)}`);
+
+  const about = { kind: 'restore', subject: backupId() } as const;
+  const order = operators.orderFile('store', { ...about, documentSha256: sha256Of(file) });
+  const unbound = operators.orderFile('store', about);
+  const changed = forge('of-the-order.jsonl', stolenLines());
+  for (const [backup, by, why] of [
+    [changed, unbound, 'rows were changed, the id was kept, the order names no file'],
+    [changed, order, 'rows were changed, the id was kept, the order names the file as it was made'],
+    [file, unbound, 'the order names no file'],
+  ] as const) {
+    const { code, stderr } = await ordered(backup, '--order', by);
+    t.equal(code, 25, why);
+    t.match(stderr, /ORDER_REFUSED: /, why);
+  }
   t.equal(await rowsIn(into), 0);
+});
+
+t.test('an order that was made as the backup says restores it, once', async (t) => {
+  const operators = makeOperators(temporaryDirectory(t), ['alice', 'bob'], 2);
+  const another = await openTestDatabases(t);
+  const config = configuration('by-order', another.driver, spare, { operators: operators.configuration });
+  const fresh = join(directory, 'fresh.jsonl');
+  const made = await hsmDriver('backup', '--config', sourceConfig, '--out', fresh);
+  t.match(made.stdout, `SHA-256 of the file ${sha256Of(fresh)}`);
+  const said = /^ +hsm-driver (order new .*)$/m.exec(made.stdout)?.[1]?.split(' ') ?? [];
+  const order = join(directory, 'order.json');
+  const written = await hsmDriver(...said.map((word) => (word === 'order.json' ? order : word)));
+  t.equal(written.code, 0, written.stderr);
+  t.match(written.stdout, `document   sha256 ${sha256Of(fresh)}`);
+  for (const name of ['alice', 'bob']) {
+    const by = ['--operator', name, '--private-key', operators.privateKeyFile(name), '--yes'];
+    t.equal((await hsmDriver('order', 'sign', '--order', order, ...by)).code, 0);
+  }
+  const restored = await hsmDriver('restore', '--config', config, '--backup', fresh, '--order', order);
+  t.equal(restored.code, 0, restored.stderr);
+  const rows = pool(another.driver, 'owner');
+  t.strictSame(await content(rows, 'wrapped_key'), await content(from, 'wrapped_key'));
+  const { rows: used } = await rows.query('select kind, subject from used_order');
+  t.match(used, [{ kind: 'restore' }]);
 });
 
 t.test('a drill restores everything and proves the keys on a spare HSM', async (t) => {
@@ -225,10 +319,7 @@ t.test('a database that is not empty is refused, and stays as it is', async (t) 
 t.test('a drill fails when a restored key does not work', async (t) => {
   const third = await openTestDatabases(t);
   const config = configuration('third', third.driver, spare);
-  const bad = join(directory, 'changed.jsonl');
-  const lines = readFileSync(file, 'utf8').split('\n').slice(0, -2);
-  const text = `${lines.map((line) => (line.startsWith('{"key_id"') ? line.replace('"or-test"', '"or-thief"') : line)).join('\n')}\n`;
-  writeFileSync(bad, `${text}{"sha256":"${createHash('sha256').update(text).digest('hex')}"}\n`);
+  const bad = forge('changed.jsonl', stolenLines());
   const { code, stdout, stderr } = await hsmDriver('restore', '--config', config, '--backup', bad, '--drill');
   t.equal(code, 31);
   t.match(stderr, /DRILL_FAILED: .*0 keys proven, 8 not/);

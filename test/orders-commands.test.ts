@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { createPool } from '../src/shared/database/pool.ts';
@@ -61,6 +61,18 @@ t.test('a wrong kind, a time that is none, and a file that is there are refused'
   t.match(await make('--kind', 'dance', '--out', `${order}.new`), { code: 2, stderr: /--kind: / });
   t.match(await make('--kind', 'thaw', '--hours', '9999', '--out', `${order}.new`), { code: 2, stderr: /31 days/ });
   t.match(await make('--kind', 'thaw', '--out', order), { code: 2, stderr: /EEXIST/ });
+});
+
+t.test('an order approves a document that is larger than a buffer can be', async (t) => {
+  const document = join(directory, 'backup.jsonl');
+  writeFileSync(document, '');
+  // Nothing but zeros, which take no room.
+  truncateSync(document, 2 ** 31 + 1);
+  const about = ['--key-store', 'main', '--kind', 'restore', '--subject', 'b', '--document', document];
+  const made = await run('order', 'new', ...about, '--out', `${order}.restore`);
+  t.equal(made.code, 0, made.stderr);
+  // As sha256sum prints it.
+  t.match(made.stdout, 'document   sha256 b8030a8ab89280935633d8d991da3d9907c0f12e8b6fc3bfc515f4d440872b6e');
 });
 
 t.test('a PIN is cleared by a signed order, once', async (t) => {

@@ -47,8 +47,8 @@ async function order(backup: string): Promise<string> {
   const file = join(directory, 'order.json');
   const [manifest = ''] = readFileSync(backup, 'utf8').split('\n', 1);
   const { backup: subject } = JSON.parse(manifest) as { backup: string };
-  const about = ['--key-store', keyStore, '--kind', 'restore', '--subject', subject, '--reason', 'drill'];
-  await hsmDriver('order', 'new', ...about, '--out', file);
+  const about = ['--key-store', keyStore, '--kind', 'restore', '--subject', subject, '--document', backup];
+  await hsmDriver('order', 'new', ...about, '--reason', 'drill', '--out', file);
   const { privateKeyFile } = openOperator(places);
   const by = ['--operator', operatorName, '--private-key', privateKeyFile];
   await hsmDriver('order', 'sign', '--order', file, ...by, '--yes');

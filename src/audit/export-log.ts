@@ -42,7 +42,7 @@ export async function exportAuditLog(
         entries += rows.length;
         onProgress(entries);
       }
-      return { chains, entries, checksum: output.finish() };
+      return { chains, entries, checksum: output.finish().checksum };
     });
   } finally {
     output.abandon();

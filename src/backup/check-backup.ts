@@ -1,10 +1,11 @@
+import type { Checksums } from '../shared/checksummed-file.ts';
 import { CodedError } from '../shared/errors.ts';
 import { readChecksummed } from '../shared/read-checksummed.ts';
 import { type Manifest, manifestSchema, parseTableHeader, type TableHeader } from './format.ts';
 
-export interface CheckedBackup {
+/** Whole, which says nothing of who made it: that is what the operators' order for its `fileSha256` is for. */
+export interface CheckedBackup extends Checksums {
   readonly manifest: Manifest;
-  readonly checksum: string;
 }
 
 /** The lines of a backup as they are used; the manifest came first. */
@@ -39,6 +40,7 @@ export async function* backupParts(file: string): AsyncGenerator<BackupPart, Che
       yield { part: 'row', line };
     } else {
       table = header.table;
+      refuseTable(table, manifest, rows);
       rows.set(table, 0);
       yield { part: 'table', table: header };
     }
@@ -49,7 +51,13 @@ export async function* backupParts(file: string): AsyncGenerator<BackupPart, Che
   const wrong = manifest.tables.find(({ name, rows: wanted }) => rows.get(name) !== wanted);
   if (wrong !== undefined)
     throw altered(`it has ${rows.get(wrong.name) ?? 'no'} rows of ${wrong.name}, its manifest says ${wrong.rows}`);
-  return { manifest, checksum: fate.checksum };
+  return { manifest, ...fate };
+
+  function refuseTable(table: string, manifest: Manifest, seen: ReadonlyMap<string, number>): void {
+    if (!manifest.tables.some(({ name }) => name === table)) throw altered(`its manifest lists no table ${table}`);
+    // Its rows would be counted from the beginning again, and any number of them could come before.
+    if (seen.has(table)) throw altered(`table ${table} comes twice`);
+  }
 }
 
 /**

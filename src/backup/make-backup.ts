@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type pg from 'pg';
 import { entryHash } from '../shared/audit/entry.ts';
 import { readCeremonyFile } from '../shared/ceremony-file.ts';
-import { createChecksummedFile } from '../shared/checksummed-file.ts';
+import { type Checksums, createChecksummedFile } from '../shared/checksummed-file.ts';
 import type { DriverConfiguration } from '../shared/configuration/driver.ts';
 import { readInBatches } from '../shared/database/read-in-batches.ts';
 import { inTransaction } from '../shared/database/transaction.ts';
@@ -11,9 +11,8 @@ import { version } from '../shared/version.ts';
 import type { Manifest } from './format.ts';
 import { type BackupTable, backupTables, quoted } from './tables.ts';
 
-export interface MadeBackup {
+export interface MadeBackup extends Checksums {
   readonly manifest: Manifest;
-  readonly checksum: string;
 }
 
 /**
@@ -47,7 +46,7 @@ export async function makeBackup(
           onProgress(written, total);
         }
       }
-      return { manifest, checksum: output.finish() };
+      return { manifest, ...output.finish() };
     });
   } finally {
     output.abandon();

@@ -51,7 +51,7 @@ async function refuseRows(client: Queries, tables: readonly BackupTable[]): Prom
 export async function restoreRows(
   client: pg.ClientBase,
   file: string,
-  { checksum }: CheckedBackup,
+  { fileSha256 }: CheckedBackup,
   onProgress: (rows: number) => void,
 ): Promise<void> {
   await client.query('set local statement_timeout = 0');
@@ -68,7 +68,8 @@ export async function restoreRows(
     const next = await parts.next();
     if (next.done === true) {
       await insert.flush();
-      if (next.value.checksum !== checksum)
+      // What was checked, and what the operators ordered, are these very bytes.
+      if (next.value.fileSha256 !== fileSha256)
         throw new CodedError('BACKUP_ALTERED', `${file} was changed while it was read`);
       break;
     }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync, writeSync } from 'node:fs';
 import { CodedError } from './errors.ts';
 
@@ -9,10 +9,17 @@ import { CodedError } from './errors.ts';
 export interface ChecksummedFile {
   /** Without its line feed. */
   write(line: string): void;
-  /** @returns the checksum, lower-case hex. */
-  finish(): string;
+  finish(): Checksums;
   /** Removes what is unfinished; nothing after `finish`. */
   abandon(): void;
+}
+
+/** SHA-256, lower-case hex. Neither is a proof of who made the file: whoever changes it can make both anew. */
+export interface Checksums {
+  /** Of everything before the last line, which holds it. */
+  readonly checksum: string;
+  /** Of the whole file, as `sha256sum` prints it, and as an order names a document. */
+  readonly fileSha256: string;
 }
 
 const bufferBytes = 256 * 1024;
@@ -41,16 +48,16 @@ export function createChecksummedFile(file: string): ChecksummedFile {
     },
     finish() {
       flush();
-      const checksum = hash.digest('hex');
+      const checksums = checksumsOf(hash);
       told(file, () => {
-        writeAll(handle, Buffer.from(`${footer(checksum)}\n`));
+        writeAll(handle, Buffer.from(`${footer(checksums.checksum)}\n`));
         fsyncSync(handle);
         closeSync(handle);
         linkSync(unfinished, file);
         rmSync(unfinished);
       });
       open = false;
-      return checksum;
+      return checksums;
     },
     abandon() {
       if (!open) return;
@@ -63,6 +70,16 @@ export function createChecksummedFile(file: string): ChecksummedFile {
 
 function writeAll(handle: number, bytes: Buffer): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(handle, bytes, at);
+}
+
+/** @param hash of everything before the last line; it may be used on. */
+export function checksumsOf(hash: Hash): Checksums {
+  const checksum = hash.copy().digest('hex');
+  const fileSha256 = hash
+    .copy()
+    .update(`${footer(checksum)}\n`)
+    .digest('hex');
+  return { checksum, fileSha256 };
 }
 
 export function footer(checksum: string): string {

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { byteLines } from './byte-lines.ts';
-import { footer } from './checksummed-file.ts';
+import { type Checksums, checksumsOf, footer } from './checksummed-file.ts';
 
 /** Lines of a file that createChecksummedFile made, and at the end whether it is still as it was made. */
 export interface ChecksummedLines {
   /** All but the footer; without their line feeds. To be read to the end. */
   readonly lines: AsyncGenerator<Buffer>;
-  /** Afterwards: the checksum, or what is wrong with the file. */
-  end(): { readonly checksum: string } | { readonly fault: string };
+  /** Afterwards: the hashes of what was read, or what is wrong with the file. */
+  end(): Checksums | { readonly fault: string };
   /** Afterwards: the line in the footer's place. */
   lastLine(): string;
 }
@@ -34,9 +34,9 @@ export function readChecksummed(file: string): ChecksummedLines {
     end() {
       if (last === undefined) return { fault: 'it is empty' };
       if (fault !== undefined) return { fault };
-      const checksum = hash.copy().digest('hex');
+      const checksums = checksumsOf(hash);
       const text = last.toString('latin1');
-      if (text === footer(checksum)) return { checksum };
+      if (text === footer(checksums.checksum)) return checksums;
       if (/^\{"sha256":"[0-9a-f]{64}"\}$/.test(text)) return { fault: 'it was changed after it was made' };
       return { fault: 'its last line is not the checksum: it was cut short or changed' };
     },

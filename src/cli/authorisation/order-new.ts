@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { CodedError } from '../../shared/errors.ts';
 import { orderAbout, orderKinds } from '../../shared/orders/order.ts';
 import { writeOrderFile } from '../../shared/orders/order-file.ts';
@@ -37,7 +37,7 @@ export const command: Command = {
     const about = orderAbout.safeParse({
       kind: text.get('kind'),
       subject: text.get('subject'),
-      ...(document === undefined ? {} : { documentSha256: sha256OfFile(document) }),
+      ...(document === undefined ? {} : { documentSha256: await sha256OfFile(document) }),
     });
     if (!about.success) {
       const problems = about.error.issues.map(({ path, message }) => `--${path.join('.')}: ${message}`);
@@ -50,10 +50,12 @@ export const command: Command = {
   },
 };
 
-/** Lower-case hex, as `sha256sum` prints it. */
-function sha256OfFile(file: string): string {
+/** Lower-case hex, as `sha256sum` prints it. In flat memory: a backup is larger than a buffer can be. */
+async function sha256OfFile(file: string): Promise<string> {
+  const hash = createHash('sha256');
   try {
-    return createHash('sha256').update(readFileSync(file)).digest('hex');
+    for await (const chunk of createReadStream(file)) hash.update(chunk);
+    return hash.digest('hex');
   } catch (cause) {
     throw new CodedError('OPTION_INVALID', `${file} cannot be read (${(cause as Error).message})`, { cause });
   }

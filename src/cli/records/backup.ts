@@ -1,4 +1,4 @@
-import { countOf } from '../../backup/format.ts';
+import { countOf, type Manifest } from '../../backup/format.ts';
 import { makeBackup } from '../../backup/make-backup.ts';
 import { openAuditLog } from '../../shared/audit/open-log.ts';
 import type { Command } from '../command.ts';
@@ -16,7 +16,7 @@ export const command: Command = {
   ],
   async run({ config, text, switches }) {
     const file = text.get('out') ?? '';
-    const { manifest, checksum } = await withDriverDatabase(config, 'backup', async (pool, configuration) => {
+    const { manifest, ...sums } = await withDriverDatabase(config, 'backup', async (pool, configuration) => {
       const progress = startProgress('rows');
       const made = await makeBackup(pool, configuration, file, progress.at).finally(progress.end);
       const { keyStore, node } = configuration;
@@ -26,14 +26,20 @@ export const command: Command = {
       await audit.append({ kind: 'backup-made', backup, keys, checksum: made.checksum }, { kind: 'closed' });
       return made;
     });
-    if (switches.has('json')) process.stdout.write(`${JSON.stringify({ ...manifest, file, checksum })}\n`);
+    if (switches.has('json')) process.stdout.write(`${JSON.stringify({ ...manifest, file, ...sums })}\n`);
     else {
       const keys = manifest.masterKeys.map(({ id, keys }) => `${keys} keys under ${id}`).join(', ') || 'no keys';
       process.stdout.write(
-        `${file}: backup ${manifest.backup}, SHA-256 ${checksum}\n` +
+        `${file}: backup ${manifest.backup}, SHA-256 of the file ${sums.fileSha256}\n` +
           `${keys}; ${manifest.tables.map(({ name, rows }) => `${name} ${rows}`).join(', ')}\n` +
-          'Keep it with the ceremony files that it names, apart from the HSMs; prove it: hsm-driver restore --drill\n',
+          'Keep it with the ceremony files that it names, apart from the HSMs; prove it: hsm-driver restore --drill\n' +
+          `Where operators are configured, they order its restore:\n${orderCommand(manifest, file)}\n`,
       );
     }
   },
 };
+
+/** Such an order names this very file, not only its id. */
+function orderCommand({ keyStore, backup }: Manifest, file: string): string {
+  return `  hsm-driver order new --key-store ${keyStore} --kind restore --subject ${backup} --document ${file} --out order.json`;
+}

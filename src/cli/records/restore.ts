@@ -87,7 +87,7 @@ async function restoreOnce(
   checked: CheckedBackup,
   orderFile: string | undefined,
 ): Promise<void> {
-  const { manifest, checksum } = checked;
+  const { manifest, checksum, fileSha256 } = checked;
   const { backup } = manifest;
   const { keyStore } = configuration;
   await refuseRestore(pool, manifest, keyStore);
@@ -96,7 +96,8 @@ async function restoreOnce(
   const errand = {
     configuration,
     command: 'restore',
-    about: { kind: 'restore', subject: backup },
+    // Not the id alone: whoever can write the file can keep its id and change its rows.
+    about: { kind: 'restore', subject: backup, documentSha256: fileSha256 },
     orderFile,
     events: [{ kind: 'restored', backup, keys, checksum }],
   } as const;

@@ -21,7 +21,7 @@ const kind = <Name extends string>(name: Name, subjectIs: string) =>
 export const orderAbout = z.discriminatedUnion('kind', [
   kind('ceremony', 'the step of the ceremony, e.g. create, or deliver hsm-3'),
   kind('rotation', 'the step of the rotation, and the master keys'),
-  kind('restore', 'the backup'),
+  kind('restore', 'the id of the backup; its file is the document'),
   kind('retire', 'the serial number of the HSM'),
   kind('pin-clear', 'the slot, as NODE/SLOT'),
   kind('thaw', 'the id of the freeze'),
