@@ -1,7 +1,8 @@
 import type { CeremonyToken } from '../shared/ceremony-file.ts';
 import { CodedError } from '../shared/errors.ts';
-import type { KeyPurpose } from '../worker/hsm/delivery/keys.ts';
+import type { KeyKind, KeyPurpose } from '../worker/hsm/delivery/keys.ts';
 import { integrityKeyId, integrityKeyText } from '../worker/hsm/integrity-key-id.ts';
+import type { KeyFlaws } from '../worker/hsm/key-attributes.ts';
 import type { Participant } from './participants.ts';
 import type { MadeKey } from './token-calls.ts';
 
@@ -17,7 +18,7 @@ export type TierB = NonNullable<CeremonyToken['tierB']>;
 /**
  * Whether a token holds these very keys, and what it lets be done with them. Changes nothing on it.
  * @param notTaken attributes that the token did not take when it received the keys.
- * @returns undefined when it enforces the master key's template; else in what it is lax, where the configuration allows that.
+ * @returns undefined when it enforces the keys' template; else in what it is lax, where the configuration allows that.
  * @throws CEREMONY_REFUSED, MASTER_KEY_OTHER
  */
 export async function examine(
@@ -40,11 +41,10 @@ export async function examine(
   for (const key of keys) await child.ask('prove', key);
   await examineDelivery(participant, purpose);
 
-  const { unfit, tierB } = await child.ask('attributes', purpose);
-  if (unfit.length > 0) {
-    throw new CodedError('CEREMONY_REFUSED', `the master key on the token has wrong values of ${unfit.join(', ')}`);
-  }
-  const missing = [...new Set([...notTaken, ...tierB])];
+  const { masterKey, integrityKey } = await child.ask('attributes', purpose);
+  refuseUnfit('master key', masterKey);
+  refuseUnfit('integrity key', integrityKey);
+  const missing = [...new Set([...notTaken, ...masterKey.tierB, ...integrityKey.tierB])];
   const allows = new Set<string>();
   for (const key of keys) for (const what of await child.ask('strictness', key)) allows.add(what);
   if (missing.length === 0 && allows.size === 0) return undefined;
@@ -52,8 +52,13 @@ export async function examine(
   const list = [...missing.map((name) => `no ${name}`), ...[...allows].map((what) => `it allows ${what}`)];
   throw new CodedError(
     'CEREMONY_REFUSED',
-    `the token does not enforce the master key’s template (${list.join('; ')}): it is of tier B, which the configuration does not allow (allowTierB)`,
+    `the token does not enforce the keys’ template (${list.join('; ')}): it is of tier B, which the configuration does not allow (allowTierB)`,
   );
+}
+
+function refuseUnfit(kind: KeyKind, { unfit }: KeyFlaws): void {
+  if (unfit.length > 0)
+    throw new CodedError('CEREMONY_REFUSED', `the ${kind} on the token has wrong values of ${unfit.join(', ')}`);
 }
 
 /** Extractable on the backup token, and nowhere else. */

@@ -6,6 +6,7 @@ import type { CeremonyFile } from '../shared/ceremony-file.ts';
  */
 const always: readonly string[] = [
   'The master key may wrap and unwrap and nothing else (CKA_ALLOWED_MECHANISMS: one mechanism), and what it unwraps is a sensitive private key for signing that cannot leave again (CKA_UNWRAP_TEMPLATE). A token that does not enforce this is named in its entry (tierB).',
+  'The integrity key makes HMACs and does nothing else (it neither wraps, encrypts nor derives). When a token was examined, the attributes of both keys were read back, CKA_SENSITIVE and CKA_EXTRACTABLE among them; every node reads them back again before it works with the token.',
   'CKA_CHECK_VALUE is empty on many tokens after C_UnwrapKey and proves nothing; that two tokens hold the same master key is proven by the canaries: each opens what another wrapped, signs a random value, and the signature verifies under the public key in this file.',
   'fileBefore of a step is the SHA-256 of this file before that step, and the last line of each step told the people the SHA-256 after it: whoever wrote it down can tell whether the file was changed in between.',
 ];

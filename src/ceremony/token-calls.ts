@@ -7,7 +7,7 @@ import type { KeySource } from '../worker/hsm/delivery/origin.ts';
 import type { Receipt, Received } from '../worker/hsm/delivery/stored-keys.ts';
 import type { Transport } from '../worker/hsm/delivery/target.ts';
 import type { Delivery } from '../worker/hsm/delivery/transport.ts';
-import type { MasterKeyFlaws } from '../worker/hsm/identity.ts';
+import type { KeyFlaws } from '../worker/hsm/key-attributes.ts';
 import type { TokenInfo } from '../worker/hsm/module.ts';
 import type { KeyNames } from './keys.ts';
 import type { PinRecord } from './log-in-once.ts';
@@ -50,8 +50,11 @@ export interface TokenCalls {
   hmac: { ask: Buffer; answer: Buffer };
   /** Tries what must be refused. Answers what the token allows. */
   strictness: { ask: MadeKey; answer: readonly string[] };
-  /** Attributes of the master key that are not as they must be on a token of this purpose. */
-  attributes: { ask: Exclude<KeyPurpose, 'rotation'>; answer: MasterKeyFlaws };
+  /** Attributes of each key that are not as they must be on a token of this purpose. */
+  attributes: {
+    ask: Exclude<KeyPurpose, 'rotation'>;
+    answer: { readonly masterKey: KeyFlaws; readonly integrityKey: KeyFlaws };
+  };
   /** Which of the keys can be wrapped for another token: both on the backup token, none elsewhere. */
   deliverable: { ask: undefined; answer: readonly KeyKind[] };
 }

@@ -11,7 +11,7 @@ import { storeKeys } from '../worker/hsm/delivery/stored-keys.ts';
 import { becomeTarget } from '../worker/hsm/delivery/target.ts';
 import type { TransportKey } from '../worker/hsm/delivery/transport.ts';
 import { codedError } from '../worker/hsm/failure.ts';
-import { masterKeyFlaws } from '../worker/hsm/identity.ts';
+import { flawsOfKeys } from '../worker/hsm/key-attributes.ts';
 import { probeCurves } from '../worker/hsm/probe.ts';
 import { createSession, type Session } from '../worker/hsm/session.ts';
 import { signVerified } from '../worker/hsm/sign-verified.ts';
@@ -142,7 +142,7 @@ serveParent<TokenCalls>({
 
   strictness: ({ curve, blob }) => coded(() => findLaxness(present(inUse).session, curve, Buffer.from(blob))),
 
-  attributes: (purpose) => coded(() => masterKeyFlaws(present(inUse).session, purpose)),
+  attributes: (purpose) => coded(() => flawsOfKeys(present(inUse).session, purpose)),
 
   deliverable: () =>
     coded(() => {

@@ -3,14 +3,19 @@ import type { CeremonyFile } from '../../shared/ceremony-file.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { integrityKeysOf, type KeyRing, masterKeysOf } from '../../shared/key-ring.ts';
 import type { Curve } from '../../shared/keys.ts';
-import { flag, valueIsRefused } from './attributes.ts';
-import { CKA } from './constants.ts';
+import { valueIsRefused } from './attributes.ts';
 import { publicKeyHex } from './encoding.ts';
 import { codedError, mayBlameBlob } from './failure.ts';
 import { Pkcs11Fault } from './fault.ts';
 import type { HeldKeys, SlotPurpose } from './held-keys.ts';
 import { integrityKeyId, integrityKeyText } from './integrity-key-id.ts';
 import type { KeyProof } from './jobs.ts';
+import {
+  checkIntegrityKeyAttributes,
+  checkMasterKeyAttributes,
+  masterKeyAttributes,
+  rotationKeyAttributes,
+} from './key-attributes.ts';
 import type { Session } from './session.ts';
 import { signVerified } from './sign-verified.ts';
 import { rotationTemplate } from './templates.ts';
@@ -24,9 +29,8 @@ import { unwrapKey } from './wrap.ts';
  * @throws MASTER_KEY_OTHER when one of the key store's two keys is not as the ceremony made it.
  */
 export function proveKeys(session: Session, ceremony: CeremonyFile, serial: string): void {
-  const notTaken = ceremony.tokens.find((one) => one.serial === serial)?.tierB?.notTaken;
-  checkAttributes(session, ceremony, masterKeyAttributes, notTaken);
-  checkIntegrityKey(session, ceremony);
+  checkMasterKeyAttributes(session, ceremony.masterKey.id, masterKeyAttributes, notTakenBy(serial, ceremony));
+  checkIntegrityKey(session, ceremony, serial);
 }
 
 /**
@@ -65,6 +69,7 @@ export function openCanary(session: Session, { canaries: [first] }: CeremonyFile
  * file says keeps the slot from its rows, not from work.
  * @param working the curves that the token can do.
  * @param purpose on a rotation slot the further master keys are objects of another kind.
+ * @param serial of the token.
  * @throws what is the device's fault; never about which keys it holds.
  */
 export function proveFurtherKeys(
@@ -72,13 +77,14 @@ export function proveFurtherKeys(
   ring: KeyRing,
   working: readonly Curve[],
   purpose: SlotPurpose,
+  serial: string,
 ): readonly KeyProof[] {
   const masterKeys = masterKeysOf(ring).map((file) =>
     proof(purpose === 'signing' || file === ring.current ? 'master' : 'rotation', file.masterKey.id, () => {
       if (file === ring.current) return;
       const session = heldOrThrow(held, held.masterKeys, file.masterKey.id);
       if (purpose === 'rotation') return proveRotationKey(session, file, working);
-      checkAttributes(session, file, masterKeyAttributes);
+      checkMasterKeyAttributes(session, file.masterKey.id, masterKeyAttributes);
       proveCanaries(session, file, working);
       mustHold(file, 'attestation key', () => openAttestationKey(session, file));
     }),
@@ -86,7 +92,7 @@ export function proveFurtherKeys(
   const integrityKeys = integrityKeysOf(ring).map((file) =>
     proof('integrity', file.integrityKey.id, () => {
       if (file === ring.current) return;
-      checkIntegrityKey(heldOrThrow(held, held.integrityKeys, file.integrityKey.id), file);
+      checkIntegrityKey(heldOrThrow(held, held.integrityKeys, file.integrityKey.id), file, serial);
     }),
   );
   return [...masterKeys, ...integrityKeys];
@@ -94,7 +100,7 @@ export function proveFurtherKeys(
 
 /** It opens the canaries as keys that may be wrapped, and does nothing else. */
 function proveRotationKey(session: Session, file: CeremonyFile, working: readonly Curve[]): void {
-  checkAttributes(session, file, rotationKeyAttributes);
+  checkMasterKeyAttributes(session, file.masterKey.id, rotationKeyAttributes);
   const { cryptoki, handle, masterKey, wrapMethod } = session;
   for (const { curve, publicKey, blob } of file.canaries.filter((one) => working.includes(one.curve))) {
     mustHold(file, `canary for ${curve}`, () => {
@@ -145,76 +151,18 @@ export function mustBeChecked({ info: { label, serial } }: Token, { masterKey, t
   throw new CodedError('TOKEN_NOT_CHECKED', `token “${label}” (${serial}) holds ${masterKey.id}, but ${why}`);
 }
 
-const masterKeyAttributes = [
-  ['CKA_SENSITIVE', CKA.SENSITIVE, true],
-  ['CKA_EXTRACTABLE', CKA.EXTRACTABLE, false],
-  ['CKA_WRAP', CKA.WRAP, true],
-  ['CKA_UNWRAP', CKA.UNWRAP, true],
-  ['CKA_ENCRYPT', CKA.ENCRYPT, false],
-  ['CKA_DECRYPT', CKA.DECRYPT, false],
-  ['CKA_SIGN', CKA.SIGN, false],
-  ['CKA_VERIFY', CKA.VERIFY, false],
-  ['CKA_DERIVE', CKA.DERIVE, false],
-  ['CKA_MODIFIABLE', CKA.MODIFIABLE, false],
-] as const;
-
-const rotationKeyAttributes = masterKeyAttributes.map(
-  ([name, type, wanted]) => [name, type, type === CKA.WRAP ? false : wanted] as const,
-);
-
-/** Attributes (CKA_…) of a stored master key that are not as the ceremony makes them. */
-export interface MasterKeyFlaws {
-  /** No token may work with such a key. */
-  readonly unfit: readonly string[];
-  /** It works, and protects less. */
-  readonly tierB: readonly string[];
-}
-
-/** @param purpose the backup token's copy is extractable: from it further tokens are filled. */
-export function masterKeyFlaws(session: Session, purpose: 'signing' | 'backup'): MasterKeyFlaws {
-  const wrong = wrongAttributes(session);
-  const tierB = wrong.filter((name) => name === 'CKA_MODIFIABLE');
-  const excused = purpose === 'backup' ? [...tierB, 'CKA_EXTRACTABLE'] : tierB;
-  return { unfit: wrong.filter((name) => !excused.includes(name)), tierB };
-}
-
-/**
- * Each of these stops an attack that was run (a PIN holder sets CKA_DECRYPT and reads every blob).
- * @returns the names of those that are not as the ceremony makes them.
- */
-function wrongAttributes(
-  { cryptoki, handle, masterKey }: Session,
-  attributes: readonly (readonly [string, number, boolean])[] = masterKeyAttributes,
-): readonly string[] {
-  return attributes
-    .filter(([, type, wanted]) => flag(cryptoki, handle, masterKey, type) === !wanted)
-    .map(([name]) => name);
-}
-
-function checkAttributes(
-  session: Session,
-  { masterKey: { id } }: CeremonyFile,
-  attributes: readonly (readonly [string, number, boolean])[],
-  notTaken: readonly string[] = [],
-): void {
-  const wrong = wrongAttributes(session, attributes).filter((name) => !notTaken.includes(name));
-  if (wrong.length > 0) {
-    const values = attributes
-      .filter(([name]) => wrong.includes(name))
-      .map(([name, , wanted]) => `${name} is ${!wanted}`);
-    throw new CodedError(
-      'MASTER_KEY_OTHER',
-      `the object that should be ${id} is not as the ceremony made it: ${values.join(', ')}`,
-    );
-  }
-  valueIsRefused(session.cryptoki, session.handle, session.masterKey, 'the master key');
-}
-
 /** With another integrity key every row would look tampered with. */
-function checkIntegrityKey(session: Session, { integrityKey: { id } }: CeremonyFile): void {
+function checkIntegrityKey(session: Session, ceremony: CeremonyFile, serial: string): void {
+  const { id } = ceremony.integrityKey;
   const made = integrityKeyId(session.hmac(integrityKeyText));
   if (made !== id)
     throw new CodedError('MASTER_KEY_OTHER', `the integrity key on this token is ${made}, the ceremony’s is ${id}`);
+  checkIntegrityKeyAttributes(session, id, notTakenBy(serial, ceremony));
+}
+
+/** What the ceremony saw that this token does not take. */
+function notTakenBy(serial: string, { tokens }: CeremonyFile): readonly string[] | undefined {
+  return tokens.find((one) => one.serial === serial)?.tierB?.notTaken;
 }
 
 /** The token has just proven that it can do this with keys of its own: failing here is about which master key it holds. */

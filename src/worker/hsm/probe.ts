@@ -76,7 +76,7 @@ export function proveSlot(bench: Workbench): Proof {
     probeTable: all.flat().map(({ row }) => row),
     capabilities: proven.flatMap((curve) => [capability('GenerateKey', curve), capability('Sign', curve)]),
     startUpBlob,
-    keys: proveFurtherKeys(bench.held, bench.ring, working, bench.purpose),
+    keys: proveFurtherKeys(bench.held, bench.ring, working, bench.purpose, bench.token.info.serial),
     fingerprint: fingerprintOf(session),
   };
 }
