@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
+import { backupTables } from '../src/backup/tables.ts';
 import { createPool } from '../src/shared/database/pool.ts';
 import type { KeyRing } from '../src/shared/key-ring.ts';
 import { createLog } from '../src/shared/log.ts';
@@ -160,6 +161,59 @@ t.test('rotating back to a retired key lets rows name it again', async (t) => {
   if (rotation === undefined) throw new Error('no rotation');
   t.match(await addKey('key-g', 'mk-old'), { keyId: 'key-g' });
   await stepRotation(pool, rotation.id, 'abort');
+});
+
+t.test('a rotation takes the steps it may, and is resumed from a pause only: by an order once', async (t) => {
+  const rotation = await insertRotation(pool, { kind: 'master-key', fromId: 'mk-fourth', toId: 'mk-fifth' });
+  if (rotation === undefined) throw new Error('no rotation');
+  const { id } = rotation;
+  const now = async () => (await readRotations(pool))[0];
+  const write = (assignments: string) => pool.query(`update rotation set ${assignments} where id = $1`, [id]);
+  const order = (orderId: string) => `resumed_by = '{"order": {"id": "${orderId}"}}'`;
+  const notAllowed = { code: '23514' };
+  await t.rejects(write("state = 'destroyed'"), notAllowed);
+  await t.rejects(write(order('one')), notAllowed, 'it is running');
+  await t.rejects(write('resumes = 0'), { code: '42501' });
+  await write("state = 'running', stuck = '{key-x}'");
+  t.match(await now(), { state: 'running', stuck: ['key-x'], resumes: 0, resumedBy: null });
+
+  await write("state = 'paused'");
+  for (const state of ['finished', 'destroyed']) await t.rejects(write(`state = '${state}'`), notAllowed, state);
+  await t.rejects(write(order('one')), notAllowed, 'it stays paused');
+  await t.rejects(write(`state = 'aborted', ${order('one')}`), notAllowed);
+  await t.rejects(write("state = 'running', resumed_by = '{}'"), { code: '23502' }, 'no order');
+  await write(`state = 'running', ${order('one')}`);
+  t.match(await now(), { state: 'running', resumes: 1, resumedBy: { order: { id: 'one' } } });
+  await write("state = 'paused'");
+  await t.rejects(write("state = 'running'"), { code: '23505' }, 'an order resumes once');
+  await t.rejects(write(`state = 'running', ${order('one')}`), { code: '23505' });
+  await write(`state = 'running', ${order('two')}`);
+  await write("state = 'paused'");
+  await write("state = 'running', resumed_by = null");
+  t.match(await now(), { state: 'running', resumes: 3, resumedBy: null });
+
+  await write("state = 'aborted'");
+  for (const state of ['running', 'paused', 'finished', 'destroyed'])
+    await t.rejects(write(`state = '${state}'`), notAllowed, state);
+  for (const statement of ['insert into rotation_resume_order select null, null', 'delete from rotation_resume_order'])
+    await t.rejects(pool.query(statement), { code: '42501' }, statement);
+  const backedUp = (await backupTables(pool)).map(({ name }) => name);
+  t.ok(backedUp.includes('rotation_resume_order'), 'after a restore an order that was used is still used');
+});
+
+t.test('a row that is added says what shall begin, and not how far it is or that it was resumed', async (t) => {
+  const insert = (column: string, value: string) =>
+    pool.query(
+      `insert into rotation (id, kind, from_id, to_id, state, total, ${column})
+       values (gen_random_uuid(), 'master-key', 'mk-a', 'mk-b', 'running', 0, ${value})`,
+    );
+  for (const [column, value] of [
+    ['resumes', '1'],
+    ['resumed_by', "'{}'"],
+    ['moved', '1'],
+    ['proof', "'{}'"],
+  ] as const)
+    await t.rejects(insert(column, value), { code: '42501' }, column);
 });
 
 t.test('a rotation of the integrity key changes tags, and no blob', async (t) => {

@@ -29,8 +29,8 @@ export function stepCommand(step: Exclude<RotationStep, 'destroyed'>, summary: s
           ...(ordered ? { about: { kind: 'rotation' as const, subject }, orderFile: text.get('order') } : {}),
           events: [rotationEvent(rotation, words[step])],
         };
-        await carryOut(pool, errand, async (client) => {
-          if (await stepRotation(client, rotation.id, step)) return;
+        await carryOut(pool, errand, async (client, order) => {
+          if (await stepRotation(client, rotation.id, step, order ?? null)) return;
           throw new CodedError('ROTATION_REFUSED', `it is ${rotation.state}`);
         });
         if (step === 'resume') await askForRotation(pool, rotation.kind);

@@ -3,20 +3,23 @@ import { CodedError } from '../../shared/errors.ts';
 import { integrityKeysOf, masterKeysOf } from '../../shared/key-ring.ts';
 import { readKeyRing } from '../../shared/key-ring-files.ts';
 import { readOperators } from '../../shared/orders/operators.ts';
-import { signedOrder } from '../../shared/orders/order.ts';
-import { verifyApproval } from '../../shared/orders/verify-order.ts';
 import { type Rotation, rotationSubject } from '../../shared/rotation/rotation-rows.ts';
+import { type RotationLeave, rotationLeave } from './rotation-leave.ts';
 
 /**
- * Whether this node may move these keys. The row in the database is a hint: which keys may be moved where is said by the
- * ceremony files of the configuration, and that it shall be done now by the operators’ order, where there are operators.
+ * Whether this node may move these keys now. The row in the database is a hint: which keys may be moved where is said by
+ * the ceremony files of the configuration, and that it shall be done now by the operators’ orders, where there are
+ * operators.
+ * @param rotation as it was read just now
+ * @param nowMs unix time by this node’s clock
  * @throws ROTATION_REFUSED, ORDER_REFUSED, CONFIG_INVALID, CEREMONY_NOT_LIVE
  */
 export function allowRotation(
   configuration: Pick<DriverConfiguration, 'keyStore' | 'ceremonyFile' | 'furtherCeremonyFiles' | 'operators'>,
   rotation: Rotation,
-): void {
-  const { kind, fromId, toId, signedOrder: stored } = rotation;
+  nowMs = Date.now(),
+): RotationLeave {
+  const { kind, fromId, toId } = rotation;
   const ring = readKeyRing(configuration);
   const ids =
     kind === 'master-key'
@@ -29,10 +32,7 @@ export function allowRotation(
     );
   }
   const { keyStore, operators } = configuration;
-  if (operators === undefined) return;
-  const order = signedOrder.safeParse(stored);
-  if (!order.success)
-    throw new CodedError('ORDER_REFUSED', `${rotationSubject(rotation)} was started without an order`);
-  const about = { kind: 'rotation', subject: `start ${rotationSubject(rotation)}` } as const;
-  verifyApproval(order.data, { keyStore, about }, readOperators(operators));
+  if (operators === undefined) return 'given';
+  const clock = { nowMs, aheadMs: nowMs - rotation.readAtMs };
+  return rotationLeave(rotation, { keyStore, operators: readOperators(operators) }, clock);
 }

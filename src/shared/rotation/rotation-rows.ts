@@ -28,9 +28,15 @@ export interface Rotation {
   readonly proof: RotationProof | null;
   /** The operators’ order to start it, as it was given; verified by whoever moves rows. */
   readonly signedOrder: unknown;
+  /** How often it went on after a pause: counted by the database, whoever changes the row. */
+  readonly resumes: number;
+  /** The operators’ order by which it did last; verified as the first one. */
+  readonly resumedBy: unknown;
   /** ISO 8601, database time. */
   readonly startedAt: string;
   readonly changedAt: string;
+  /** Unix ms by the database’s clock, when the row was read. */
+  readonly readAtMs: number;
 }
 
 /** From which key to which. */
@@ -64,7 +70,8 @@ export type RotationStep = keyof typeof steps;
 type Queryable = Pick<pg.Pool, 'query'>;
 
 const columns = `id, kind, from_id as "fromId", to_id as "toId", state, total::float8 as total, moved::float8 as moved, stuck,
-  proof, signed_order as "signedOrder", ${iso('started_at')} as "startedAt", ${iso('changed_at')} as "changedAt"`;
+  proof, signed_order as "signedOrder", resumes, resumed_by as "resumedBy", ${iso('started_at')} as "startedAt",
+  ${iso('changed_at')} as "changedAt", extract(epoch from clock_timestamp())::float8 * 1000 as "readAtMs"`;
 
 function iso(column: string): string {
   return `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
@@ -85,8 +92,9 @@ export async function openRotation(database: Queryable): Promise<Rotation | unde
 }
 
 /**
- * @returns undefined when another one is open. A key that an earlier rotation retired may be rotated to again, as long as
- * it was not destroyed.
+ * With an order the rotation has its id, so that one order starts one rotation: nodes move nothing for a row of another id.
+ * @returns undefined when another one is open, or the order has started one. A key that an earlier rotation retired may be
+ * rotated to again, as long as it was not destroyed.
  */
 export async function insertRotation(
   database: Queryable,
@@ -95,23 +103,37 @@ export async function insertRotation(
   const column = keyColumn(kind);
   const { rows } = await database.query<Rotation>(
     `with brought_back as (delete from retired_key where id = $4
-       and not exists (select from rotation where state in ('running', 'paused')))
+       and not exists (select from rotation where id = $1 or state in ('running', 'paused')))
      insert into rotation (id, kind, from_id, to_id, signed_order, state, total)
      select $1, $2, $3, $4, $5, 'running', (select count(*) from wrapped_key where ${column} = $3 and ${mayMove(kind)})
      on conflict do nothing returning ${columns}`,
-    [randomUUID(), kind, fromId, toId, signedOrder === null ? null : JSON.stringify(signedOrder)],
+    [signedOrder?.order.id ?? randomUUID(), kind, fromId, toId, asJson(signedOrder)],
   );
   return rows[0];
 }
 
-/** @returns false when it is in no state from which this step leads. */
-export async function stepRotation(database: Queryable, id: string, step: RotationStep): Promise<boolean> {
+/**
+ * @param order the operators’ order to resume it; the database refuses one that has resumed a rotation before.
+ * @returns false when it is in no state from which this step leads.
+ */
+export async function stepRotation(
+  database: Queryable,
+  id: string,
+  step: RotationStep,
+  order: SignedOrder | null = null,
+): Promise<boolean> {
   const { from, to } = steps[step];
   const { rowCount } = await database.query(
-    'update rotation set state = $3, changed_at = clock_timestamp() where id = $1 and state = any($2::text[])',
-    [id, from, to],
+    `update rotation set state = $3, changed_at = clock_timestamp(),
+       resumed_by = case when $3 = 'running' then $4::jsonb else resumed_by end
+     where id = $1 and state = any($2::text[])`,
+    [id, from, to, asJson(order)],
   );
   return rowCount === 1;
+}
+
+function asJson(order: SignedOrder | null): string | null {
+  return order === null ? null : JSON.stringify(order);
 }
 
 export function keyColumn(kind: RotationKind): 'master_key_id' | 'integrity_key_id' {

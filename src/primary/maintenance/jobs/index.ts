@@ -1,6 +1,7 @@
 import type { DriverConfiguration } from '../../../shared/configuration/driver.ts';
 import type { Rotation } from '../../../shared/rotation/rotation-rows.ts';
 import { allowRotation } from '../../rotation/allow-rotation.ts';
+import type { RotationLeave } from '../../rotation/rotation-leave.ts';
 import type { Jobs } from '../job.ts';
 import { anchorAudit } from './anchor-audit.ts';
 import { exchangeCanaries } from './canary-exchange.ts';
@@ -22,7 +23,7 @@ export type JobsConfiguration = Pick<
 /** What is done for each queue. */
 export function createJobs(inForce: () => JobsConfiguration): Jobs {
   const settings = () => inForce().maintenance;
-  const allow = (rotation: Rotation): void => allowRotation(inForce(), rotation);
+  const allow = (rotation: Rotation): RotationLeave => allowRotation(inForce(), rotation);
   const origin = () => ({ keyStore: inForce().keyStore, node: inForce().node });
   // The integrity key’s job gives way to signing by itself, on the slot.
   const unlimited = Number.MAX_SAFE_INTEGER;

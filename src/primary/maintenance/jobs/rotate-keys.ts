@@ -16,13 +16,15 @@ import {
   type RotationProof,
   rotationSubject,
 } from '../../../shared/rotation/rotation-rows.ts';
+import { pausedAlarm, pauseRotation } from '../../rotation/pause-rotation.ts';
+import type { RotationLeave } from '../../rotation/rotation-leave.ts';
 import type { Job, JobRun } from '../job.ts';
 
 export interface RotationJobOptions {
   /** As the configuration in force says when a batch is done. */
   readonly keysPerSecond: () => number;
-  /** Whether this node may move these keys: by its own configuration and the operators’ order. @throws CodedError */
-  readonly allow: (rotation: Rotation) => void;
+  /** Whether this node may move these keys now: by its own configuration and the operators’ orders. @throws CodedError */
+  readonly allow: (rotation: Rotation) => RotationLeave;
   /** Of the audit entry at its end. */
   readonly origin: () => Pick<Opened, 'keyStore' | 'node'>;
 }
@@ -36,17 +38,31 @@ const mostStuck = 100;
  * Moves rows from the old key of the running rotation to the new one: pass after pass over those that are left, in the
  * order of their ids and in small batches, so that memory stays flat and another attempt simply goes on. The HSM makes each
  * new row and proves it; the database changes each row only if it still is as it was read, under this attempt.
+ *
+ * It may take half a day, and orders have an end: the row and its orders are looked at again before each batch.
  */
 export function createRotationJob(kind: RotationKind, { keysPerSecond, allow, origin }: RotationJobOptions): Job {
   return async (run) => {
     const rotation = await openRotation(run.pool);
     if (rotation?.kind !== kind || rotation.state !== 'running') return said({ rotation: 'none is running' });
-    allow(rotation);
-    run.log.info({ rotation: rotation.id, moves: rotationSubject(rotation) }, 'rotation goes on');
+    if (allow(rotation) === 'given')
+      run.log.info({ rotation: rotation.id, moves: rotationSubject(rotation) }, 'rotation goes on');
     const pace = createPace(keysPerSecond, await countToMove(run.pool, rotation));
+    const look = async (): Promise<Look> => {
+      const now = await openRotation(run.pool);
+      if (now?.id !== rotation.id || now.state !== 'running') return 'stopped';
+      const leave = allow(now);
+      return leave === 'given' ? 'goes on' : { overdue: now, why: leave.over };
+    };
     for (;;) {
-      const pass = await onePass(run, rotation, pace);
-      if (pass.interrupted) return said({ ...pace.facts(), rotation: 'paused or aborted' });
+      const pass = await onePass(run, rotation, pace, look);
+      if (pass.end === 'stopped') return said({ ...pace.facts(), rotation: 'paused or aborted' });
+      if (pass.end !== 'through') {
+        const { overdue, why } = pass.end;
+        if (!(await pauseRotation(run, overdue, origin()))) continue; // somebody was quicker, perhaps with a new order
+        run.log.warn({ rotation: rotation.id, moves: rotationSubject(rotation), why }, 'rotation paused by its node');
+        return said({ ...pace.facts(), rotation: 'paused: no order is good now' }, [pausedAlarm(overdue, why)]);
+      }
       const proof = await finish(run, rotation, origin());
       if (proof?.underOldKey === 0) {
         run.log.info({ rotation: rotation.id, moves: rotationSubject(rotation), proof }, 'rotation finished');
@@ -59,26 +75,36 @@ export function createRotationJob(kind: RotationKind, { keysPerSecond, allow, or
   };
 }
 
+/** `stopped`: somebody paused or aborted the rotation. */
+type Look = 'goes on' | 'stopped' | Overdue;
+
+interface Overdue {
+  /** As it was read. */
+  readonly overdue: Rotation;
+  readonly why: string;
+}
+
 interface Pass {
   readonly moved: number;
   readonly stuck: readonly MovedKey[];
-  /** Somebody paused or aborted the rotation. */
-  readonly interrupted: boolean;
+  readonly end: 'through' | Exclude<Look, 'goes on'>;
 }
 
-async function onePass(run: JobRun, rotation: Rotation, pace: RotationPace): Promise<Pass> {
+async function onePass(run: JobRun, rotation: Rotation, pace: RotationPace, look: () => Promise<Look>): Promise<Pass> {
   const stuck: MovedKey[] = [];
   let moved = 0;
   let toldAt = Number.NEGATIVE_INFINITY;
   for (let after = ''; ; ) {
     run.signal.throwIfAborted();
+    const found = await look();
+    if (found !== 'goes on') return { moved, stuck, end: found };
     const keyIds = await keysToMove(run.pool, rotation, after, batchKeys);
     const last = keyIds.at(-1);
-    if (last === undefined) return { moved, stuck, interrupted: false };
+    if (last === undefined) return { moved, stuck, end: 'through' };
     after = last;
     const answers = await ask(run, rotation, keyIds);
     const stored = await store(run.pool, run.attempt, rotation, answers);
-    if (stored === undefined) return { moved, stuck, interrupted: true };
+    if (stored === undefined) return { moved, stuck, end: 'stopped' };
     moved += stored;
     for (const one of answers) if (one.verdict !== 'moved' && stuck.length < mostStuck) stuck.push(one);
     pace.count(stored);

@@ -11,11 +11,12 @@ import { maintenance } from './driver/9-maintenance.ts';
 import { auditHeads } from './driver/10-audit-heads.ts';
 import { ordersInForce } from './driver/11-orders-in-force.ts';
 import { listClaims } from './driver/12-list-claims.ts';
+import { rotationOrders } from './driver/13-rotation-orders.ts';
 
 /** The driver database: wrapped keys, the journal, what is known of PINs. One per key store, shared by all its nodes. */
 export const driverSchema: Schema = {
   purpose: 'driver',
-  oldest: 12,
+  oldest: 13,
   migrations: [
     keysAndJournal,
     pinAttempts,
@@ -29,5 +30,6 @@ export const driverSchema: Schema = {
     auditHeads,
     ordersInForce,
     listClaims,
+    rotationOrders,
   ],
 };
