@@ -51,6 +51,21 @@ t.test('without a database: what this machine wrote down is not tried again, and
   t.ok(await createKeyStore(configuration, silent));
 });
 
+t.test('tokens that share one PIN counter are opened one after another, and none refuses another', async (t) => {
+  const slots = [];
+  for (const name of ['x', 'y']) {
+    const real = await createSoftToken(t, name);
+    const faults = openFaultControl(join(temporaryDirectory(t), 'faults'), real.module);
+    // While a PIN is tried it counts as refused: long enough for the other token to look.
+    faults.set([{ action: 'latency', on: ['C_Login'], ms: 1_000 }]);
+    const environment = { ...real.environment, ...faults.environment };
+    slots.push({ ...real, module, environment, pinGuardGroup: 'one partition' });
+  }
+  const file = join(temporaryDirectory(t), 'ceremony.json');
+  await addToken(backupFor(file));
+  t.ok(await createKeyStore(ceremonyFor(slots, file), silent));
+});
+
 t.test('pin clear allows one more try on this machine, and no second one', async (t) => {
   const { slot, configuration, logins } = await wrongPin();
   const config = join(temporaryDirectory(t), 'ceremony.yaml');

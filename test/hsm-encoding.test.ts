@@ -84,6 +84,19 @@ t.test('P-256: the signature of RFC 6979 appendix A.2.5 holds for its digest and
   t.notOk(holds(digest.subarray(1), rs), 'a digest of another length');
 });
 
+t.test('for what is no public key of the curve nothing holds, and nothing is thrown', async (t) => {
+  const digest = createHash('sha256').update('sample').digest();
+  // x³ − 3x + b is no square: half of all x are such.
+  const offTheCurve = `02${'00'.repeat(31)}01`;
+  t.throws(() => uncompressedPoint('P-256', offTheCurve), 'OpenSSL throws');
+  for (const curve of ['secp256k1', 'P-256', 'ed25519'] as const)
+    for (const publicKey of [offTheCurve, `02${'ff'.repeat(32)}`, 'ab', ''])
+      for (const recid of [undefined, 0] as const) {
+        const signature = { rs: '11'.repeat(64), ...(recid === undefined ? {} : { recid }) };
+        t.equal(signatureHolds(keyType(curve), publicKey, digest, signature), false, `${curve} ${publicKey}`);
+      }
+});
+
 t.test(
   'secp256k1: the signature of private key 1 over “Satoshi Nakamoto” holds with recid 1 and low s only',
   async (t) => {

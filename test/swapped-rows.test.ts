@@ -74,7 +74,12 @@ async function tagFailures(): Promise<number> {
 }
 
 t.test('qualify on the tokens of this installation prints a full report, tier A, and ends with 0', async (t) => {
-  const { code, out, errors } = await runCommand('qualify', '--config', join(system.places.node(1), 'config.yaml'));
+  const { code, out, errors } = await runCommand(
+    'qualify',
+    '--without-rates',
+    '--config',
+    join(system.places.node(1), 'config.yaml'),
+  );
   t.equal(code, 0, errors);
   for (const part of [/: tier A/, /identity +holds mk-/, /secp256k1 .* works/, /refused +unwrap as extractable/])
     t.match(out, part);

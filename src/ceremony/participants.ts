@@ -22,11 +22,32 @@ export async function each<One extends { readonly token: CeremonyTokenConfigurat
   const outcomes = await Promise.allSettled(participants.map(step));
   return outcomes.map((outcome, index) => {
     if (outcome.status === 'fulfilled') return outcome.value;
-    const { reason } = outcome;
-    if (!(reason instanceof CodedError)) throw reason;
-    const { name } = at(participants, index).token;
-    throw new CodedError(reason.code, `token ${name}: ${reason.detail}`, { cause: reason });
+    throw ofToken(at(participants, index), outcome.reason);
   });
+}
+
+/**
+ * One after another, and none after one that failed: for logins. A PIN counts as refused while it is tried, so that two
+ * tokens which share a counter, or one token under two names, would refuse each other.
+ */
+export async function inTurn<One extends { readonly token: CeremonyTokenConfiguration }, Answer>(
+  participants: readonly One[],
+  step: (participant: One) => Promise<Answer>,
+): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  for (const participant of participants) {
+    try {
+      answers.push(await step(participant));
+    } catch (error) {
+      throw ofToken(participant, error);
+    }
+  }
+  return answers;
+}
+
+function ofToken({ token }: { readonly token: CeremonyTokenConfiguration }, error: unknown): unknown {
+  if (!(error instanceof CodedError)) return error;
+  return new CodedError(error.code, `token ${token.name}: ${error.detail}`, { cause: error });
 }
 
 /** One token under two names would look like two copies of the key. */

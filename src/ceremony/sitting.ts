@@ -3,7 +3,7 @@ import { checkSecretFile } from '../shared/configuration/secret-file.ts';
 import { CodedError } from '../shared/errors.ts';
 import { type Child, startChild } from './child.ts';
 import type { PinRecord } from './log-in-once.ts';
-import { each, type Participant, refuseSameToken } from './participants.ts';
+import { inTurn, type Participant, refuseSameToken } from './participants.ts';
 import type { TokenCalls } from './token-calls.ts';
 
 /**
@@ -26,7 +26,7 @@ export async function holdSitting<Result>(
       started.push({ token, child: startChild<TokenCalls>('token-process', `token ${token.name}`, token.environment) });
     }
     const all = async (): Promise<Result> => {
-      const infos = await each(started, ({ child, token }) => child.ask('open', { token, record }));
+      const infos = await inTurn(started, ({ child, token }) => child.ask('open', { token, record }));
       participants = infos.flatMap((info, index) => {
         const one = started[index];
         return one === undefined ? [] : [{ ...one, info, mayHold: [] }];

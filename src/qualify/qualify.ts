@@ -20,6 +20,8 @@ export interface QualifyOptions {
   readonly configuration: DriverConfiguration | CeremonyConfiguration;
   /** Only this slot. */
   readonly slot?: string | undefined;
+  /** Whether rates are measured: it takes some seconds, in which the HSM has much to do. */
+  readonly rates: boolean;
   /** Told what is being done, for people who wait. */
   readonly say: (line: string) => void;
 }
@@ -33,7 +35,7 @@ interface Qualified {
 }
 
 /** @throws what opening a slot throws: a PIN that is refused ends it, and no other slot is touched after that. */
-export async function qualify({ configuration, slot, say }: QualifyOptions): Promise<Report> {
+export async function qualify({ configuration, slot, rates, say }: QualifyOptions): Promise<Report> {
   const all: readonly TokenConfiguration[] =
     configuration.kind === 'driver' ? configuration.slots : configuration.tokens;
   const slots = all.filter(({ name }) => slot === undefined || name === slot);
@@ -55,7 +57,8 @@ export async function qualify({ configuration, slot, say }: QualifyOptions): Pro
   try {
     const qualified: Qualified[] = [];
     for (const one of slots) {
-      qualified.push(await qualifySlot(one, record, ceremony, children, (line) => say(`${one.name}: ${line}`)));
+      const sayOfSlot = (line: string): void => say(`${one.name}: ${line}`);
+      qualified.push(await qualifySlot(one, record, ceremony, children, rates, sayOfSlot));
     }
     return {
       at: new Date().toISOString(),
@@ -73,6 +76,7 @@ async function qualifySlot(
   record: PinRecord,
   ceremony: CeremonyFile | undefined,
   children: Child<QualifyCalls>[],
+  withRates: boolean,
   say: (line: string) => void,
 ): Promise<Qualified> {
   const start = (): Child<QualifyCalls> => {
@@ -101,10 +105,12 @@ async function qualifySlot(
     const { method, curves } = best;
     say('attacks on a throw-away key');
     attacks = await child.ask('attacks', { method, curves });
-    say('rates');
-    const threadCounts = wantedThreads.filter((count) => count < sessions.opened);
-    const working = attacks.underTemplate.filter(({ works }) => works).map(({ curve }) => curve);
-    rates = await child.ask('rates', { method, curves: working, threadCounts });
+    if (withRates) {
+      say('rates');
+      const threadCounts = wantedThreads.filter((count) => count < sessions.opened);
+      const working = attacks.underTemplate.filter(({ works }) => works).map(({ curve }) => curve);
+      rates = await child.ask('rates', { method, curves: working, threadCounts });
+    }
   }
   const identity = await identify(child, ceremony);
   const verdict = judge(wraps, attacks);

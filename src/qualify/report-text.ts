@@ -75,6 +75,7 @@ function attackText({ notTaken, attacks }: NonNullable<SlotReport['attacks']>): 
 }
 
 function rateText({ rates }: SlotReport, method: WrapMethod): string[] {
+  if (rates.length === 0) return [];
   const rows = rates.map(({ curve, threads, generateAndWrap, unwrapSignDestroy, signKept }) => {
     const numbers = [threads, generateAndWrap, unwrapSignDestroy, signKept].map((one) => String(one).padStart(9));
     return `  ${curve.padEnd(10)} ${numbers.join(' ')}`;

@@ -16,13 +16,20 @@ export const command: Command = {
   example: 'hsm-driver qualify --config node-1.yaml --json > report.json',
   options: [
     { name: 'slot', summary: 'only this slot', required: false, kind: 'text' },
+    {
+      name: 'without-rates',
+      summary: 'measure no rates: for an HSM that is at work for others',
+      required: false,
+      kind: 'switch',
+    },
     { name: 'json', summary: 'print the report as JSON', required: false, kind: 'switch' },
   ],
   async run({ config, text, switches }) {
     const either = z.discriminatedUnion('kind', [driverConfiguration, ceremonyConfiguration]);
     const configuration = loadConfiguration(config, either);
     const say = (line: string): void => void process.stderr.write(`${line}\n`);
-    const report = await qualify({ configuration, slot: text.get('slot'), say });
+    const rates = !switches.has('without-rates');
+    const report = await qualify({ configuration, slot: text.get('slot'), rates, say });
     const printed = switches.has('json') ? JSON.stringify(report, undefined, 2) : reportText(report);
     process.stdout.write(`${printed}\n`);
     const error = reportError(report);

@@ -12,7 +12,7 @@ import { p256DigestSignatureHolds } from './p256-digest.ts';
 
 /**
  * Whether a signature holds for a public key. For secp256k1 its recid must be right too, and s must be low.
- * @param publicKey hex, as in src/shared/keys.ts.
+ * @param publicKey hex, as in src/shared/keys.ts; for one that is no key of this type nothing holds: a row may say anything.
  * @param digest what C_Sign was given: 32 bytes for ECDSA, the whole message for EdDSA.
  */
 export function signatureHolds(type: KeyType, publicKey: string, digest: Uint8Array, signature: Signature): boolean {
@@ -21,13 +21,15 @@ export function signatureHolds(type: KeyType, publicKey: string, digest: Uint8Ar
   if (type.scheme === 'ECDSA' && digest.length !== 32) return false;
   switch (type.curve) {
     case 'secp256k1':
-      return signature.recid === undefined
-        ? secp256k1.ecdsaVerify(rs, digest, Buffer.from(publicKey, 'hex'))
-        : recoversTo(Buffer.from(publicKey, 'hex'), digest, rs, signature.recid);
-    case 'P-256':
-      return p256DigestSignatureHolds(uncompressedPoint('P-256', publicKey), asBuffer(digest), rs);
-    case 'ed25519':
-      return verify(null, digest, ed25519Key(publicKey), rs);
+      return secp256k1Holds(Buffer.from(publicKey, 'hex'), digest, rs, signature.recid);
+    case 'P-256': {
+      const point = orNone(() => uncompressedPoint('P-256', publicKey));
+      return point !== undefined && p256DigestSignatureHolds(point, asBuffer(digest), rs);
+    }
+    case 'ed25519': {
+      const key = orNone(() => ed25519Key(publicKey));
+      return key !== undefined && verify(null, digest, key, rs);
+    }
     default:
       return unknownCurve(type);
   }
@@ -50,6 +52,20 @@ function recoversTo(expected: Buffer, digest: Uint8Array, rs: Uint8Array, recid:
     return expected.equals(secp256k1.ecdsaRecover(rs, recid, digest, true));
   } catch {
     return false; // r or s out of range, or no point has this x
+  }
+}
+
+function secp256k1Holds(publicKey: Buffer, digest: Uint8Array, rs: Buffer, recid: 0 | 1 | undefined): boolean {
+  if (recid !== undefined) return recoversTo(publicKey, digest, rs, recid);
+  return orNone(() => secp256k1.ecdsaVerify(rs, digest, publicKey)) ?? false;
+}
+
+/** Libraries throw for what is no public key of the curve. */
+function orNone<Value>(read: () => Value): Value | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
   }
 }
 
