@@ -1,6 +1,7 @@
 import t from 'tap';
 import { noTurns } from '../src/primary/cluster/turns.ts';
 import { planRollOut, rollOut } from '../src/primary/roll-out.ts';
+import { createRollOuts } from '../src/primary/roll-outs.ts';
 import { createLog } from '../src/shared/log.ts';
 import { end, type PlayedNode, supervise } from './support/played-workers.ts';
 import { slotIn } from './support/soft-token.ts';
@@ -89,4 +90,35 @@ t.test('another configuration ends a roll-out that waits', async (t) => {
   rolling.abort();
   await rolling.done;
   t.equal(started(node, 'b'), 1);
+});
+
+t.test('a slot that is put back while it is being taken out starts again', async (t) => {
+  const slowToStop = ['b'];
+  const node = supervise(t, ['a', 'b'], { slowToStop });
+  makeReady(node, 'a');
+  makeReady(node, 'b');
+  const [a, b] = node.supervisor.slots().map((slot) => slot.configuration);
+  if (a === undefined || b === undefined) throw new Error('there are two slots');
+  const rollOuts = createRollOuts({ supervisor: node.supervisor, clusterTurns: noTurns, log });
+  t.teardown(() => rollOuts.stop());
+  await rollOuts.begin([a]);
+  await until('a is replaced', () => started(node, 'a') === 2);
+  makeReady(node, 'a');
+  const leaving = node.worker('b');
+  await until('b is told to stop', () => leaving.told.includes('stop'));
+  slowToStop.length = 0;
+  const again = rollOuts.begin([a, b]);
+  leaving.listener.onEnd(end({ how: 'asked', reason: 'OK', code: 0 }));
+  await again;
+  await until('b starts again', () => started(node, 'b') === 2);
+  makeReady(node, 'b');
+  await until('a is replaced too', () => started(node, 'a') === 3);
+  makeReady(node, 'a');
+  t.same(
+    node.supervisor.slots().map((slot) => [slot.configuration.name, slot.record.state]),
+    [
+      ['a', 'ready'],
+      ['b', 'ready'],
+    ],
+  );
 });

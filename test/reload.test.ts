@@ -3,18 +3,27 @@ import { join } from 'node:path';
 import t from 'tap';
 import { parse, stringify } from 'yaml';
 import { freePort } from '../scripts/setup/free-port.js';
+import { createPool } from '../src/shared/database/pool.ts';
+import { createLog } from '../src/shared/log.ts';
 import { makeCertificates } from './support/certificates.ts';
 import { openTestDatabases } from './support/database.ts';
 import { isAlive, startNode, writeNodeConfiguration } from './support/driver-node.ts';
 import { openScriptedApi } from './support/scripted-api.ts';
 import { makeKey } from './support/slot-worker.ts';
 import { createKeyStore, pin, temporaryDirectory } from './support/soft-token.ts';
+import { until } from './support/until.ts';
 
 const databases = await openTestDatabases(t);
 const certificates = await makeCertificates(t);
 const api = await openScriptedApi(t, certificates);
 const store = await createKeyStore(t);
 const parts = { api, certificates, database: databases.driver, store };
+const pool = createPool(
+  databases.driver,
+  { applicationName: 'test', max: 1, durability: 'durable' },
+  createLog('silent', {}),
+);
+t.teardown(() => pool.end());
 const [slotA, slotB] = store.slots;
 const ofA = (line: Record<string, unknown>) => line.slot === 'a';
 const ofB = (line: Record<string, unknown>) => line.slot === 'b';
@@ -121,4 +130,63 @@ t.test('a new PIN that is wrong costs one worker; the right one, written later, 
   t.equal(node.count('worker started', ofB), 1);
   node.signalGroup('SIGTERM');
   t.strictSame(await node.exited, { code: 0, signal: null });
+});
+
+t.test('a configuration that is refused leaves the operations pages where they were', async (t) => {
+  const [first, second] = [await freePort(), await freePort()];
+  const file = await writeNodeConfiguration(t, { ...parts, slots: [slotA] }, { operations: { port: first } });
+  const node = startNode(t, file);
+  await node.line('slot ready');
+  const answers = async (port: number, host = '127.0.0.1') => {
+    const answer = await fetch(`http://${host}:${port}/livez`).catch(() => undefined);
+    return answer?.ok === true;
+  };
+  const { database } = parse(readFileSync(file, 'utf8'));
+  edit(file, { operations: { port: second }, database: { ...database, caFile: '/none' } });
+  process.kill(node.pid, 'SIGHUP');
+  const { problems } = await node.line('configuration not accepted; the old one stays in force');
+  t.match(problems, [/database\.caFile \/none cannot be read/]);
+  t.same([await answers(first), await answers(second)], [true, false]);
+
+  edit(file, { database });
+  process.kill(node.pid, 'SIGHUP');
+  await node.line('configuration is in force');
+  t.same([await answers(first), await answers(second)], [false, true]);
+
+  // Another address of this host on the same port: the old one is in its way.
+  edit(file, { operations: { host: '0.0.0.0', port: second } });
+  process.kill(node.pid, 'SIGHUP');
+  await node.line('configuration is in force', undefined, 2);
+  t.ok(await answers(second, '127.0.0.2'));
+
+  // 192.0.2.0/24 is nobody's: it cannot listen there, and goes on where it did.
+  edit(file, { operations: { host: '192.0.2.1', port: second } });
+  process.kill(node.pid, 'SIGHUP');
+  await node.line('configuration not accepted; the old one stays in force', undefined, 2);
+  t.ok(await answers(second, '127.0.0.2'));
+  node.signalGroup('SIGTERM');
+  t.strictSame(await node.exited, { code: 0, signal: null });
+});
+
+t.test('a node that is told to end while it moves to another database connection ends', async (t) => {
+  const file = await writeNodeConfiguration(t, { ...parts, slots: [slotA] });
+  const node = startNode(t, file);
+  await node.line('slot ready');
+  const beating = async () => {
+    const { rows } = await pool.query("select from node where seen_at > clock_timestamp() - interval '1 second'");
+    return rows.length > 0;
+  };
+  await until('it is one of the cluster', beating);
+  // Its old connection cannot say good-bye meanwhile: that is when it is told to end.
+  await pool.query('begin');
+  await pool.query('select 1 from node for update');
+  edit(file, { maintenance: { pollSeconds: 1 } });
+  process.kill(node.pid, 'SIGHUP');
+  await node.line('configuration read again');
+  process.kill(node.pid, 'SIGTERM');
+  await node.line('stopping');
+  await node.line('worker ended');
+  await pool.query('rollback');
+  t.strictSame(await node.exited, { code: 0, signal: null });
+  await until('nobody says that it lives', async () => !(await beating()));
 });

@@ -16,6 +16,7 @@ export function fileProblems(configuration: DriverConfiguration): CodedError[] {
       () => checkModule(slot.module),
     ]),
     ...secretOf(database.passwordFile, 'database.passwordFile'),
+    ...readableOf(database.caFile, 'database.caFile'),
     ...(api === undefined ? [] : apiFiles(api)),
     () => void readKeyRing(configuration),
   ];
@@ -39,6 +40,10 @@ function apiFiles(api: ApiAccess): (() => void)[] {
 
 function secretOf(file: string | undefined, what: string): (() => void)[] {
   return file === undefined ? [] : [() => checkSecretFile(file, what)];
+}
+
+function readableOf(file: string | undefined, what: string): (() => void)[] {
+  return file === undefined ? [] : [() => checkReadable(file, what)];
 }
 
 function checkModule(module: string): void {

@@ -5,7 +5,6 @@ import { fileStamp } from '../shared/file-stamp.ts';
 import type { Log } from '../shared/log.ts';
 import { createCertificateReader } from '../shared/operations/certificate.ts';
 import { type Expiring, type ExpiryWatch, startExpiryWatch } from '../shared/operations/expiry-watch.ts';
-import { type OperationsServer, startOperationsServer } from '../shared/operations/server.ts';
 import type { SlotFacts } from '../shared/worker-report.ts';
 import { type Cluster, createCluster } from './cluster/cluster.ts';
 import type { NodeSlot } from './cluster/nodes.ts';
@@ -13,13 +12,15 @@ import type { ClusterTurns } from './cluster/turns.ts';
 import { createHsmDesk } from './maintenance/hsm-desk.ts';
 import { createJobs } from './maintenance/jobs/index.ts';
 import { createMaintenance, type Maintenance } from './maintenance/maintenance.ts';
+import { createOperationsListener } from './operations/listener.ts';
 import { createMetrics } from './operations/metrics.ts';
 import { createQueueWaitWatch } from './operations/queue-wait.ts';
 import { createReadinessWatch } from './operations/readiness.ts';
 import { type NodeStatus, statusOf } from './operations/status.ts';
 import { createTotals } from './operations/totals.ts';
 import { createReleaseClient } from './release-client.ts';
-import { identityProblems, planRollOut, rollOut } from './roll-out.ts';
+import { identityProblems } from './roll-out.ts';
+import { createRollOuts } from './roll-outs.ts';
 import { tokenInCluster } from './slot-token.ts';
 import { createStartUpTurns } from './start-up-turns.ts';
 import { createSupervisor, type SlotView } from './supervisor.ts';
@@ -46,9 +47,9 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
   let configuredAt = startedAt;
   let inForce = first;
   let stopping = false;
-  let operations: OperationsServer | undefined;
   let expiry: ExpiryWatch | undefined;
-  let rolling = new AbortController();
+  /** A reload that is under way, to the point where its configuration is in force. */
+  let moving: Promise<void> = Promise.resolve();
 
   const clusterOf = ({ database }: DriverConfiguration): Cluster => createCluster(database, self, nodeSlots, log);
   let cluster = clusterOf(first);
@@ -120,28 +121,26 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
   }
   const pages = { readiness: () => status().readiness, status, metrics: createMetrics({ status, totals: totals.all }) };
 
-  /** Opens the new one before it closes the old one. @throws LISTEN_FAILED: nothing has changed */
-  async function moveOperations(to: DriverConfiguration['operations']): Promise<void> {
-    const before = operations;
-    operations = to === undefined ? undefined : await startOperationsServer(to, pages, log);
-    await before?.stop();
-  }
+  const operations = createOperationsListener(pages, log);
+  const rollOuts = createRollOuts({ supervisor, clusterTurns, log });
 
-  async function moveCluster(to: DriverConfiguration): Promise<void> {
-    const before = { cluster, maintenance };
-    const after = { cluster: clusterOf(to), maintenance: maintenanceOf(to) };
-    await Promise.all([before.cluster.stop(), before.maintenance.stop()]);
+  async function moveCluster(after: { readonly cluster: Cluster; readonly maintenance: Maintenance }): Promise<void> {
+    await Promise.all([cluster.stop(), maintenance.stop()]);
+    // The node ended meanwhile: what was started now would be stopped by nobody.
+    if (stopping) return;
     ({ cluster, maintenance } = after);
-    clusterStamp = databaseStamp(to);
     cluster.start();
     maintenance.start();
   }
 
+  /** What may be refused comes first: all of it is in force, or nothing. @throws LISTEN_FAILED, SECRET_FILE_… */
   async function putInForce(wanted: DriverConfiguration): Promise<void> {
-    const before = inForce;
-    if (JSON.stringify(before.operations) !== JSON.stringify(wanted.operations))
-      await moveOperations(wanted.operations);
-    if (clusterStamp !== databaseStamp(wanted)) await moveCluster(wanted);
+    const stamp = databaseStamp(wanted);
+    const after =
+      stamp === clusterStamp ? undefined : { cluster: clusterOf(wanted), maintenance: maintenanceOf(wanted) };
+    await operations.move(wanted.operations);
+    if (after !== undefined) await moveCluster(after);
+    clusterStamp = stamp;
     inForce = wanted;
     configuredAt = new Date();
     log.level = wanted.log.level;
@@ -150,35 +149,32 @@ export function createDriverNode(first: DriverConfiguration, version: string, lo
   return {
     hopeless: supervisor.hopeless,
     async start() {
-      await moveOperations(first.operations);
+      await operations.move(first.operations);
       cluster.start();
       maintenance.start();
       expiry = startExpiryWatch(certificates, log);
       supervisor.start();
     },
     async reload(wanted) {
+      if (stopping) return;
       const problems = identityProblems(inForce, wanted);
       if (problems.length > 0) return refuse(log, problems);
       try {
-        await putInForce(wanted);
+        moving = putInForce(wanted);
+        await moving;
       } catch (error) {
         return refuse(log, [asCodedError(error).message]);
       }
-      rolling.abort();
-      rolling = new AbortController();
-      if (stopping) return;
-      const running = supervisor.slots().map((slot) => slot.configuration.name);
-      const plan = planRollOut(running, wanted.slots);
-      void rollOut(plan, { supervisor, clusterTurns, log }, rolling.signal).catch((error) =>
-        log.error({ cause: (error as Error).message }, 'reload failed'),
-      );
+      await rollOuts.begin(wanted.slots);
     },
     async stop() {
       stopping = true;
       expiry?.stop();
-      rolling.abort();
-      await Promise.all([supervisor.stop(), cluster.stop(), maintenance.stop()]);
-      await operations?.stop();
+      rollOuts.stop();
+      const moved = moving.catch(() => {});
+      const rest = moved.then(() => Promise.all([cluster.stop(), maintenance.stop()]));
+      await Promise.all([supervisor.stop(), rest]);
+      await operations.stop();
     },
     kill: () => supervisor.kill(),
   };

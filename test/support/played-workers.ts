@@ -30,12 +30,14 @@ export interface PlayedNode {
 export interface PlayedOptions {
   readonly slots?: (name: string, directory: string) => SlotConfiguration;
   readonly clusterTurns?: ClusterTurns;
+  /** Slots whose workers are told to stop and do not: the test ends them. */
+  readonly slowToStop?: readonly string[];
 }
 
 /** A supervisor over workers that a test plays; each has a token of its own where nothing else is said. */
 export function supervise(t: Test, slotNames: readonly string[], options: PlayedOptions = {}): PlayedNode {
   const directory = temporaryDirectory(t);
-  const { clusterTurns = noTurns, slots = (name) => slotIn(`${directory}/${name}`, name) } = options;
+  const { clusterTurns = noTurns, slowToStop = [], slots = (name) => slotIn(`${directory}/${name}`, name) } = options;
   const workers: (PlayedWorker & { stopped: boolean })[] = [];
   const released: string[] = [];
   const log: Record<string, unknown>[] = [];
@@ -53,7 +55,10 @@ export function supervise(t: Test, slotNames: readonly string[], options: Played
         grantTurn: () => worker.told.push('turn'),
         suspectDevice: () => worker.told.push('suspect'),
         askHsm: async () => ({ done: false, why: 'not-ready' }),
-        stop: () => ends('asked', { reason: 'OK', code: 0 }),
+        stop() {
+          worker.told.push('stop');
+          if (!slowToStop.includes(slot)) ends('asked', { reason: 'OK', code: 0 });
+        },
         kill(hang) {
           worker.told.push('kill');
           const overdue = hang === undefined ? {} : { overdue: hang.why };

@@ -26,7 +26,10 @@ export function publicKeyHex(curve: Curve, ecPoint: Buffer): string {
 
 /** The 65-byte point 04‖x‖y of a compressed one; not for ed25519. */
 export function uncompressedPoint(curve: 'secp256k1' | 'P-256', publicKey: string): Buffer {
-  return ECDH.convertKey(publicKey, opensslCurves[curve], 'hex', undefined, 'uncompressed') as Buffer;
+  // It answers nothing for nothing, and a Buffer otherwise.
+  const point = ECDH.convertKey(publicKey, opensslCurves[curve], 'hex', undefined, 'uncompressed');
+  if (!Buffer.isBuffer(point)) throw new RangeError('an empty public key');
+  return point;
 }
 
 /** Bare, in an OCTET STRING (tag 04), or in a BIT STRING (tag 03, no unused bits): told apart by the length alone. */
