@@ -1,4 +1,4 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { end, type PlayedNode, supervise } from './support/played-workers.ts';
@@ -54,4 +54,16 @@ t.test('a PIN file that went away and is back is reason to try again, for the sl
   writeFileSync(pinFile, 'back\n', { mode: 0o600 });
   await until('tried', () => started(node, 'a') === 2);
   t.equal(started(node, 'b'), 1, 'one that works is left alone');
+});
+
+t.test('a PIN file that others can read no more is reason to try again', async (t) => {
+  const pinFile = join(temporaryDirectory(t), 'pin');
+  writeFileSync(pinFile, 'open\n', { mode: 0o644 });
+  const node = supervise(t, ['a'], {
+    slots: (name, directory) => ({ ...slotIn(`${directory}/${name}`, name), pinFile }),
+  });
+  node.worker('a').listener.onEnd(end({ reason: 'SECRET_FILE', code: 11 }));
+  t.match(node.slot('a'), { state: 'latched' });
+  chmodSync(pinFile, 0o600);
+  await until('tried', () => started(node, 'a') === 2);
 });
