@@ -9,6 +9,7 @@ import { createDriverDatabase } from '../src/worker/database.ts';
 import type { LoginOutcome } from '../src/worker/hsm/login-guard.ts';
 import type { TokenInfo } from '../src/worker/hsm/module.ts';
 import { clearAttempts, readRefusals } from '../src/worker/pin-guard/clear-attempts.ts';
+import { localGuard } from '../src/worker/pin-guard/local-guard.ts';
 import { openLocalResults } from '../src/worker/pin-guard/local-results.ts';
 import { createPinGuard, type PinGuard } from '../src/worker/pin-guard/pin-guard.ts';
 import { openTestDatabases } from './support/database.ts';
@@ -21,6 +22,8 @@ const databases = await openTestDatabases(t);
 interface Process {
   readonly guard: PinGuard;
   readonly stateDirectory: string;
+  /** What it had not told the database by now it never tells. */
+  readonly die: () => void;
 }
 
 /** One worker process of some node, as far as its PIN guard goes. */
@@ -40,6 +43,7 @@ function startProcess(
   return {
     guard: createPinGuard({ database, local, slot, node, instance: randomUUID(), log }),
     stateDirectory,
+    die: () => database.stop(),
   };
 }
 
@@ -54,7 +58,12 @@ function device(right = '1234') {
   const calls = { logins: 0 };
   return {
     calls,
-    async open({ guard }: Process, info: TokenInfo, pin: string, answer?: LoginOutcome): Promise<void> {
+    async open(
+      { guard }: { readonly guard: Pick<PinGuard, 'firstLogin'> },
+      info: TokenInfo,
+      pin: string,
+      answer?: LoginOutcome,
+    ): Promise<void> {
       let outcome: LoginOutcome = 'none';
       await guard.firstLogin(
         info,
@@ -180,8 +189,9 @@ t.test('devices that share a counter share refusals; a success counts for its ow
 t.test('a refusal is remembered by the node when the database has forgotten it', async (t) => {
   const info = token();
   const { open, calls } = device();
-  const { guard, stateDirectory } = startProcess(t);
-  await t.rejects(open({ guard, stateDirectory }, info, 'wrong'), { code: 'PIN_REFUSED' });
+  const first = startProcess(t);
+  const { stateDirectory } = first;
+  await t.rejects(open(first, info, 'wrong'), { code: 'PIN_REFUSED' });
   await forget(info.serial);
   await t.rejects(open(startProcess(t, { stateDirectory }), info, 'wrong'), {
     code: 'PIN_REFUSED',
@@ -258,6 +268,80 @@ t.test('a PIN that is refused in the middle of work is refused everywhere from t
   await process.guard.refusedLater('C_Login answered CKR_PIN_INCORRECT');
   await t.rejects(open(startProcess(t, { node: 'node-2' }), info, '1234'), { code: 'PIN_REFUSED' });
   t.equal(calls.logins, 1);
+});
+
+for (const when of ['at its login', 'in the middle of work'] as const) {
+  t.test(
+    `a PIN that opened the token before is not tried again after a refusal ${when} that reached no database`,
+    async (t) => {
+      const pinGuardGroup = `group-${randomUUID()}`;
+      const info = token();
+      const { open, calls } = device();
+      await open(startProcess(t, { pinGuardGroup }), info, '1234');
+      const process = startProcess(t, { node: 'node-2', pinGuardGroup });
+      const { guard, stateDirectory } = process;
+      const refusal = new CodedError('PIN_REFUSED', 'C_Login answered CKR_PIN_INCORRECT');
+      let outcome: LoginOutcome = 'succeeded';
+      const login = async (): Promise<void> => {
+        calls.logins += 1;
+        if (when === 'in the middle of work') return;
+        await databases.stop();
+        outcome = 'refused';
+        throw refusal;
+      };
+      const logsIn = guard.firstLogin(info, Buffer.from('1234'), login, () => outcome);
+      if (when === 'at its login') await t.rejects(logsIn, { code: 'PIN_REFUSED' });
+      else {
+        await logsIn;
+        await databases.stop();
+        await guard.refusedLater(refusal.detail);
+      }
+      process.die();
+      await databases.restart();
+      t.same(await states(info.serial), ['succeeded']);
+
+      // Whatever shares the counter finds it, and tells the cluster, so that an order on any node undoes it.
+      const again = { node: 'node-2', pinGuardGroup, stateDirectory };
+      await t.rejects(open(startProcess(t, again), token(), '1234'), {
+        code: 'PIN_REFUSED',
+        message: /node node-2, slot a/,
+      });
+      t.same(await states(info.serial), ['refused']);
+      await t.rejects(open(startProcess(t, again), info, '1234'), { code: 'PIN_REFUSED' });
+      await t.rejects(open(startProcess(t, { pinGuardGroup }), info, '1234'), { code: 'PIN_REFUSED' });
+      t.equal(calls.logins, 2);
+      const pool = createPool(
+        databases.driver,
+        { applicationName: 'test', max: 1, durability: 'durable' },
+        createLog('silent', {}),
+      );
+      t.teardown(() => pool.end());
+      await clearAttempts(pool, {
+        guardGroup: pinGuardGroup,
+        tokenSerial: info.serial,
+        tokenLabel: 'vault',
+        node: 'node-1',
+        slot: 'a',
+      });
+      await open(startProcess(t, again), info, '1234');
+      t.equal(calls.logins, 3);
+      t.ok((await states(info.serial)).includes('succeeded'));
+    },
+  );
+}
+
+t.test('a refusal that a command without a database met is known to the node of its machine', async (t) => {
+  const info = token();
+  const { open, calls } = device();
+  const process = startProcess(t);
+  const { stateDirectory } = process;
+  await open(process, info, '1234');
+  const guard = { firstLogin: localGuard(openLocalResults(stateDirectory), { name: 'a' }) };
+  await open({ guard }, info, '1234');
+  await t.rejects(open({ guard }, info, '1234', 'refused'), { code: 'PIN_REFUSED' });
+  await t.rejects(open(startProcess(t, { stateDirectory }), info, '1234'), { code: 'PIN_REFUSED' });
+  t.equal(calls.logins, 3);
+  t.same(await states(info.serial), ['refused']);
 });
 
 t.test('an operator’s order allows one more try, on this node and on others, and is used up by it', async (t) => {

@@ -1,5 +1,5 @@
 import type { DriverDatabase, Statement } from '../database.ts';
-import type { PinRow } from './verdict.ts';
+import type { LocalResult, PinRow } from './verdict.ts';
 
 /** The statements on `pin_attempt`, one function each. Times are the database's own. */
 
@@ -122,6 +122,27 @@ export async function finishAttempt(
 ): Promise<void> {
   const values = [guardGroup, tokenSerial, version, attempt, tokenLabel, node, slot, instance, state, reason];
   await database.query(finish, values);
+}
+
+/** Not over what others wrote since: it is known late, and its PIN may have been cleared and tried again. */
+const tellLate: Statement = {
+  name: 'worker_pin_tell_late',
+  text: `update pin_attempt set state = 'refused', attempt = $4, token_label = $5, node = $6, slot = $7, instance = $8,
+      ended_at = now(), reason = $9
+    where guard_group = $1 and token_serial = $2 and pin_version = decode($3, 'hex') and state = 'succeeded'
+      and attempt = $10`,
+};
+
+/** A refusal that this node wrote down, in place of the success that it followed. */
+export async function tellRefusal(
+  database: Query,
+  { guardGroup, tokenSerial, version }: PinKey,
+  { tokenLabel, node, slot, instance }: Trier,
+  { attempt, follows }: Pick<LocalResult, 'attempt' | 'follows'>,
+  reason: string,
+): Promise<void> {
+  const values = [guardGroup, tokenSerial, version, attempt, tokenLabel, node, slot, instance, reason, follows];
+  await database.query(tellLate, values);
 }
 
 const confirm: Statement = {

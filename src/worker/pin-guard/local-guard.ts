@@ -26,12 +26,14 @@ export function localGuard(
     const verdict = pinVerdict({ tokenSerial: serial, version, flags, rows, local: known, attempt });
     if (verdict.do === 'latch') throw new CodedError(verdict.code, `token “${label}” (${serial}): ${verdict.why}`);
 
-    const result = { guardGroup, tokenSerial: serial, tokenLabel: label, slot: slot.name, version, attempt };
-    const opened = known.some(
+    const opened = known.find(
       (one) => one.tokenSerial === serial && one.version === version && one.state === 'succeeded',
     );
+    // A node of this machine may know more: its database still says what this machine did, when it opened the token.
+    const follows = opened?.follows ?? opened?.attempt;
+    const result = { guardGroup, tokenSerial: serial, tokenLabel: label, slot: slot.name, version, attempt, follows };
     // A process that dies while it tries has failed, as far as anybody will know.
-    if (!opened) local.write({ ...result, state: 'refused' });
+    if (opened === undefined) local.write({ ...result, state: 'refused' });
     try {
       return await login();
     } finally {
@@ -39,7 +41,7 @@ export function localGuard(
       if (state === 'refused' || state === 'succeeded') {
         local.write({ ...result, state });
         local.useAllowance(guardGroup);
-      } else if (!opened) local.forget(result);
+      } else if (opened === undefined) local.forget(result);
     }
   };
 }

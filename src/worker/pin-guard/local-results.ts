@@ -18,6 +18,8 @@ const localResult = z.object({
   version: z.string(),
   state: z.enum(['refused', 'succeeded']),
   attempt: z.string(),
+  /** Earlier versions did not write it. */
+  follows: z.string().optional(),
   at: z.string(),
 });
 export type StoredResult = z.infer<typeof localResult>;

@@ -14,6 +14,7 @@ import {
   readRows,
   renewAttempt,
   type Trier,
+  tellRefusal,
   withdrawAttempt,
 } from './attempt-rows.ts';
 import type { LocalResults } from './local-results.ts';
@@ -57,6 +58,8 @@ interface Attempt {
   readonly trier: Trier;
   /** Whether `trying` was written for it, and in place of what: not for a PIN that has opened this token before. */
   claimed: { readonly before: PinRow['state'] | undefined } | undefined;
+  /** The attempt of the row that says `succeeded`, where this one was made on its word. */
+  follows: string | undefined;
   /** Nobody waits for it any more: it must not be claimed. */
   givenUp: boolean;
 }
@@ -73,6 +76,7 @@ export function createPinGuard({ database, local, slot, node, instance, log }: P
       key: { guardGroup, tokenSerial: token.serial, version },
       trier: { tokenLabel: token.label, node, slot: slot.name, instance },
       claimed: undefined,
+      follows: undefined,
       givenUp: false,
     };
   }
@@ -110,6 +114,8 @@ export function createPinGuard({ database, local, slot, node, instance, log }: P
       });
       switch (verdict.do) {
         case 'log in':
+          attempt.follows = verdict.follows;
+          return;
         case 'try':
           return;
         case 'claim':
@@ -121,6 +127,13 @@ export function createPinGuard({ database, local, slot, node, instance, log }: P
         case 'complete':
           await finishAttempt(database, key, trier, id, 'succeeded', 'written down by the node before');
           break;
+        case 'tell refused': {
+          const { refusal } = verdict;
+          const of = { ...key, tokenSerial: refusal.tokenSerial };
+          const by = { ...trier, tokenLabel: refusal.tokenLabel, slot: refusal.slot };
+          await tellRefusal(database, of, by, refusal, `as the node wrote down: ${refusal.where}`);
+          break;
+        }
         case 'wait':
           if (told !== verdict.where)
             log.info({ where: verdict.where }, 'another process proves a PIN; waiting for it');
@@ -160,9 +173,13 @@ export function createPinGuard({ database, local, slot, node, instance, log }: P
     }
   }
 
-  async function keep({ id, key, trier }: Attempt, state: 'refused' | 'succeeded', reason: string): Promise<void> {
+  async function keep(
+    { id, key, trier, follows }: Attempt,
+    state: 'refused' | 'succeeded',
+    reason: string,
+  ): Promise<void> {
     try {
-      local.write({ ...key, tokenLabel: trier.tokenLabel, slot: trier.slot, attempt: id, state });
+      local.write({ ...key, tokenLabel: trier.tokenLabel, slot: trier.slot, attempt: id, follows, state });
     } catch (error) {
       // The database must know all the more.
       log.error({ cause: (error as Error).message }, 'result of a login not written to the state directory');
@@ -198,7 +215,10 @@ export function createPinGuard({ database, local, slot, node, instance, log }: P
       }
     },
     async refusedLater(detail) {
-      if (latest !== undefined) await conclude({ ...latest, id: randomUUID() }, 'refused', detail.slice(0, 300));
+      if (latest === undefined) return;
+      // What the row says now is the word of this process, or of the one that it followed.
+      const follows = latest.follows ?? latest.id;
+      await conclude({ ...latest, id: randomUUID(), follows }, 'refused', detail.slice(0, 300));
     },
   };
 }

@@ -30,6 +30,10 @@ export interface LocalResult {
   readonly version: string;
   readonly state: 'refused' | 'succeeded';
   readonly attempt: string;
+  /** The attempt of the row, then `succeeded`, on whose word a refused login was made. */
+  readonly follows?: string | undefined;
+  readonly tokenLabel: string;
+  readonly slot: string;
   readonly where: string;
 }
 
@@ -46,14 +50,16 @@ export interface PinFacts {
 }
 
 export type PinVerdict =
-  /** It has opened this token before. */
-  | { readonly do: 'log in' }
+  /** It has opened this token before, says that attempt. */
+  | { readonly do: 'log in'; readonly follows: string }
   /** Write `trying` in place of what was read, then log in. */
   | { readonly do: 'claim'; readonly instead: PinRow | undefined }
   /** Written already, by this process. */
   | { readonly do: 'try' }
   /** A login of this node succeeded, and its end did not reach the database. */
   | { readonly do: 'complete' }
+  /** A login of this node was refused, and the database still says that the PIN opens the token. */
+  | { readonly do: 'tell refused'; readonly refusal: LocalResult }
   | { readonly do: 'wait'; readonly where: string }
   | { readonly do: 'latch'; readonly code: 'PIN_REFUSED' | 'PIN_NOT_TRIED'; readonly why: string };
 
@@ -74,8 +80,10 @@ export function pinVerdict({ tokenSerial, version, flags, rows, local, attempt }
   const dead = of(rows).find((row) => row.state === 'trying' && !row.alive && row.attempt !== attempt);
   if (dead !== undefined) return latched(`the process that tried it died while trying, ${dead.where}`);
   const remembered = of(local).find((one) => one.state === 'refused' && stillHolds(one, rows));
+  // First the cluster's record, so that an operator's order on any node can undo it.
+  if (remembered !== undefined && isUntold(remembered, rows)) return { do: 'tell refused', refusal: remembered };
   if (remembered !== undefined) return latched(`${remembered.where}, as this node wrote down`);
-  if (here?.state === 'succeeded') return { do: 'log in' };
+  if (here?.state === 'succeeded') return { do: 'log in', follows: here.attempt };
   const trying = rows.find((row) => row.state === 'trying' && row.alive);
   if (trying !== undefined) return { do: 'wait', where: trying.where };
   if (state === 'count low' && !isExplained(rows, local)) {
@@ -95,10 +103,23 @@ function isExplained(rows: readonly PinRow[], local: readonly LocalResult[]): bo
   return rows.some(({ state, endedAtMs }) => (state === 'refused' || state === 'cleared') && endedAtMs > latest);
 }
 
-/** The database knows of it, or nothing at all (it was restored): only an operator's order leads away from a refusal. */
-function stillHolds({ tokenSerial, version, attempt }: LocalResult, rows: readonly PinRow[]): boolean {
-  const row = rows.find((one) => one.tokenSerial === tokenSerial && one.version === version);
-  return row === undefined || (row.attempt === attempt && row.state !== 'cleared');
+/**
+ * The database knows of it, or nothing at all (it was restored), or it was lost before it could be told: only an
+ * operator's order leads away from a refusal.
+ */
+function stillHolds(refusal: LocalResult, rows: readonly PinRow[]): boolean {
+  const row = rowOf(refusal, rows);
+  return row === undefined || (row.attempt === refusal.attempt && row.state !== 'cleared') || isUntold(refusal, rows);
+}
+
+/** The row that the login followed is there as it was. */
+function isUntold(refusal: LocalResult, rows: readonly PinRow[]): boolean {
+  const row = rowOf(refusal, rows);
+  return row?.state === 'succeeded' && row.attempt === refusal.follows;
+}
+
+function rowOf({ tokenSerial, version }: LocalResult, rows: readonly PinRow[]): PinRow | undefined {
+  return rows.find((one) => one.tokenSerial === tokenSerial && one.version === version);
 }
 
 function finished(row: PinRow, local: readonly LocalResult[]): boolean {
