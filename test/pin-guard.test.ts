@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { createPool } from '../src/shared/database/pool.ts';
 import { CodedError } from '../src/shared/errors.ts';
 import { createLog } from '../src/shared/log.ts';
-import { createDriverDatabase } from '../src/worker/database.ts';
+import { createDriverDatabase, type DriverDatabase } from '../src/worker/database.ts';
 import type { LoginOutcome } from '../src/worker/hsm/login-guard.ts';
 import type { TokenInfo } from '../src/worker/hsm/module.ts';
 import { clearAttempts, readRefusals } from '../src/worker/pin-guard/clear-attempts.ts';
@@ -29,7 +29,12 @@ interface Process {
 /** One worker process of some node, as far as its PIN guard goes. */
 function startProcess(
   t: Test,
-  { node = 'node-1', stateDirectory = temporaryDirectory(t), pinGuardGroup = undefined as string | undefined } = {},
+  {
+    node = 'node-1',
+    stateDirectory = temporaryDirectory(t),
+    pinGuardGroup = undefined as string | undefined,
+    beforeClaim = async (): Promise<void> => {},
+  } = {},
 ): Process {
   const log = createLog('silent', {});
   const pool = createPool(databases.driver, { applicationName: node, max: 2, durability: 'durable' }, log);
@@ -40,8 +45,18 @@ function startProcess(
   });
   const local = openLocalResults(stateDirectory);
   const slot = { name: 'a', pinGuardGroup };
+  const asked: DriverDatabase = {
+    ...database,
+    get answers() {
+      return database.answers;
+    },
+    async query(statement, values) {
+      if (statement.name === 'worker_pin_claim') await beforeClaim();
+      return await database.query(statement, values);
+    },
+  };
   return {
-    guard: createPinGuard({ database, local, slot, node, instance: randomUUID(), log }),
+    guard: createPinGuard({ database: asked, local, slot, node, instance: randomUUID(), log }),
     stateDirectory,
     die: () => database.stop(),
   };
@@ -170,6 +185,8 @@ t.test('a process that dies while it tries has failed; the others wait until tha
   await age(info.serial);
   await waiting;
   t.match(other, { code: 'PIN_REFUSED', message: /died while trying/ });
+  // Whoever asks next writes it down, where that one saw it between two looks.
+  await t.rejects(open(startProcess(t, { node: 'node-3' }), info, '1234'), { code: 'PIN_REFUSED' });
   t.equal(calls.logins, 0);
   t.same(await states(info.serial), ['refused']);
 });
@@ -251,6 +268,16 @@ t.test('a login without a clear answer may be tried once more, by anybody, and n
   await t.rejects(open(startProcess(t), info, '1234', 'uncertain'), { code: 'HSM_DEVICE_FAULT' });
   await t.rejects(open(startProcess(t), info, '1234'), { code: 'PIN_REFUSED', message: /twice unclear/ });
   t.equal(calls.logins, 2);
+});
+
+t.test('a login without a clear answer says nothing against a PIN that another process proved meanwhile', async (t) => {
+  const info = token();
+  const { open, calls } = device();
+  // It has read that nobody tried the PIN, and claims it too late.
+  const beforeClaim = (): Promise<void> => open(startProcess(t, { node: 'node-2' }), info, '1234');
+  await t.rejects(open(startProcess(t, { beforeClaim }), info, '1234', 'uncertain'), { code: 'HSM_DEVICE_FAULT' });
+  t.equal(calls.logins, 2);
+  t.same(await states(info.serial), ['succeeded']);
 });
 
 t.test('a process that was logged in already has proven nothing', async (t) => {

@@ -114,6 +114,8 @@ export function createPinGuard({ database, local, slot, node, instance, log }: P
       });
       switch (verdict.do) {
         case 'log in':
+          // Another one's claim won over ours: nothing was written for this attempt.
+          attempt.claimed = undefined;
           attempt.follows = verdict.follows;
           return;
         case 'try':
