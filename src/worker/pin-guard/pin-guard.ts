@@ -3,23 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CodedError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { DriverDatabase } from '../database.ts';
-import type { FirstLogin, LoginOutcome } from '../hsm/login-guard.ts';
+import type { FirstLogin } from '../hsm/login-guard.ts';
 import type { TokenInfo } from '../hsm/module.ts';
-import {
-  aliveRenewalMs,
-  claimAttempt,
-  confirmSuccess,
-  finishAttempt,
-  type PinKey,
-  readRows,
-  renewAttempt,
-  type Trier,
-  tellRefusal,
-  withdrawAttempt,
-} from './attempt-rows.ts';
+import { aliveRenewalMs, claimAttempt, finishAttempt, readRows, renewAttempt, tellRefusal } from './attempt-rows.ts';
+import { type Attempt, createConclude } from './conclude.ts';
 import type { LocalResults } from './local-results.ts';
 import { pinVersion } from './pin-version.ts';
-import { type PinRow, pinVerdict } from './verdict.ts';
+import { pinVerdict } from './verdict.ts';
 
 /**
  * Lets the first login of this process through when the cluster's record allows it, and keeps the result: in the state
@@ -44,27 +34,13 @@ export interface PinGuardOptions {
   readonly log: Log;
 }
 
-/** How long a refusal may take to reach the database; the state directory has it by then. */
-const refusalLimitMs = 1_500;
 const waitMs = 300;
 /** How long a lost database is waited for in the start-up turn; the watchdog's limit for a start is 30 s. */
 const databaseLimitMs = 15_000;
 const noDatabase = 'a PIN is not tried for the first time without it';
 
-/** This process's attempt. */
-interface Attempt {
-  readonly id: string;
-  readonly key: PinKey;
-  readonly trier: Trier;
-  /** Whether `trying` was written for it, and in place of what: not for a PIN that has opened this token before. */
-  claimed: { readonly before: PinRow['state'] | undefined } | undefined;
-  /** The attempt of the row that says `succeeded`, where this one was made on its word. */
-  follows: string | undefined;
-  /** Nobody waits for it any more: it must not be claimed. */
-  givenUp: boolean;
-}
-
 export function createPinGuard({ database, local, slot, node, instance, log }: PinGuardOptions): PinGuard {
+  const conclude = createConclude({ database, local, log });
   let latest: Attempt | undefined;
 
   async function prepare(token: TokenInfo, pin: Buffer): Promise<Attempt> {
@@ -148,50 +124,6 @@ export function createPinGuard({ database, local, slot, node, instance, log }: P
           return verdict satisfies never;
       }
     }
-  }
-
-  /** `reason` reaches people: what the token answered, never the PIN. */
-  async function conclude(attempt: Attempt, outcome: LoginOutcome, reason: string): Promise<void> {
-    const { id, key, trier, claimed } = attempt;
-    switch (outcome) {
-      case 'succeeded':
-        if (claimed !== undefined) return await keep(attempt, 'succeeded', '');
-        return await bounded(confirmSuccess(database, key));
-      case 'refused':
-        return await bounded(keep(attempt, 'refused', reason));
-      case 'uncertain':
-        if (claimed === undefined) return;
-        // A second time without a clear answer is enough: the token may count what it does not say.
-        if (claimed.before === 'uncertain') return await bounded(keep(attempt, 'refused', `twice unclear: ${reason}`));
-        return await bounded(database.persistently(() => finishAttempt(database, key, trier, id, 'uncertain', reason)));
-      case 'none':
-      case 'already logged in':
-        if (claimed === undefined) return;
-        return await bounded(
-          database.persistently(() => withdrawAttempt(database, key.guardGroup, id, claimed.before)),
-        );
-      default:
-        return outcome satisfies never;
-    }
-  }
-
-  async function keep(
-    { id, key, trier, follows }: Attempt,
-    state: 'refused' | 'succeeded',
-    reason: string,
-  ): Promise<void> {
-    try {
-      local.write({ ...key, tokenLabel: trier.tokenLabel, slot: trier.slot, attempt: id, follows, state });
-    } catch (error) {
-      // The database must know all the more.
-      log.error({ cause: (error as Error).message }, 'result of a login not written to the state directory');
-    }
-    await database.persistently(() => finishAttempt(database, key, trier, id, state, reason));
-  }
-
-  async function bounded(work: Promise<void>): Promise<void> {
-    const failed = work.catch((error: Error) => log.warn({ cause: error.message }, 'result of a login not stored'));
-    await Promise.race([failed, sleep(refusalLimitMs, undefined, { ref: false })]);
   }
 
   return {
