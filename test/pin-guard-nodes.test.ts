@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -12,6 +13,7 @@ import { buildFaultModule, type FaultControl, openFaultControl } from './support
 import { openScriptedApi } from './support/scripted-api.ts';
 import { makeKey } from './support/slot-worker.ts';
 import { createKeyStore, pin, type SoftKeyStore } from './support/soft-token.ts';
+import { until } from './support/until.ts';
 
 /** Two nodes whose workers reach one token, as two nodes of a network HSM do; its logins are counted below them. */
 t.setTimeout(120_000);
@@ -33,7 +35,9 @@ async function prepare(t: Test, givenPin: string): Promise<Cluster> {
   const faults = openFaultControl(join(store.directory, 'faults'), slot.module);
   const pinFile = join(store.directory, 'pin');
   writeFileSync(pinFile, givenPin, { mode: 0o600 });
-  const faulty = { ...slot, module, pinFile, environment: { ...slot.environment, ...faults.environment } };
+  const environment = { ...slot.environment, ...faults.environment };
+  // Key stores of one shape are copies, serial numbers included: a group of its own, and nothing is known of its PIN.
+  const faulty = { ...slot, module, pinFile, environment, pinGuardGroup: randomUUID() };
   const configure = (node: string): Promise<string> =>
     writeNodeConfiguration(t, { api, certificates, database: databases.driver, store, slots: [faulty], node });
   return { store, pinFile, faults, configurations: [await configure('node-1'), await configure('node-2')] };
@@ -101,6 +105,24 @@ t.test('a right PIN that the token refused for a while is tried again only when 
     one.signalGroup('SIGTERM');
     await one.exited;
   }
+});
+
+t.test('a node that is stopped in the middle of a PIN’s first login keeps what came of it', async (t) => {
+  const { faults, configurations } = await prepare(t, pin);
+  faults.set([{ action: 'latency', on: ['C_Login'], ms: 1_000 }]);
+  const node = startNode(t, configurations[0]);
+  await until('the login is under way', () => faults.stats().calls.C_Login === 1);
+  const asked = performance.now();
+  node.signalGroup('SIGTERM');
+  t.match(await node.exited, { code: exitCodes.OK.code });
+  t.ok(performance.now() - asked < 5_000);
+  t.equal(node.count('not released'), 0);
+  faults.clear();
+  const again = startNode(t, configurations[1]);
+  await again.line('slot ready');
+  t.equal(again.count('another process proves a PIN; waiting for it'), 0);
+  again.signalGroup('SIGTERM');
+  await again.exited;
 });
 
 t.test('a token that would lock at the next wrong PIN is not tried, and the log says what to do', async (t) => {

@@ -191,6 +191,52 @@ t.test('a process that dies while it tries has failed; the others wait until tha
   t.same(await states(info.serial), ['refused']);
 });
 
+t.test('a process that ends waits for its login, and begins none any more', async (t) => {
+  const info = token();
+  const { open, calls } = device();
+  const [first, second] = [startProcess(t), startProcess(t, { node: 'node-2' })];
+  const entered = Promise.withResolvers<void>();
+  const leave = Promise.withResolvers<void>();
+  t.teardown(() => leave.resolve());
+  let outcome: LoginOutcome = 'none';
+  const login = async (): Promise<void> => {
+    entered.resolve();
+    await leave.promise;
+    outcome = 'succeeded';
+  };
+  const logsIn = first.guard.firstLogin(info, Buffer.from('1234'), login, () => outcome);
+  await entered.promise;
+  let released = false;
+  const ends = first.guard.stop().then(() => {
+    released = true;
+  });
+  const waiting = open(second, info, '1234');
+  // It has claimed nothing: there is nothing to wait for.
+  await second.guard.stop();
+  t.equal(released, false);
+  leave.resolve();
+  await ends;
+  t.same(await states(info.serial), ['succeeded']);
+  await logsIn;
+  await t.rejects(waiting, /no login is begun/);
+  t.equal(calls.logins, 0);
+});
+
+t.test('a process that ends before its login gives its claim back', async (t) => {
+  const info = token();
+  const { open, calls } = device();
+  let ends: Promise<void> | undefined;
+  const process: Process = startProcess(t, {
+    beforeClaim: async () => {
+      ends = process.guard.stop();
+    },
+  });
+  await t.rejects(open(process, info, '1234'), /no login is begun/);
+  await ends;
+  t.same(await states(info.serial), []);
+  t.equal(calls.logins, 0);
+});
+
 t.test('devices that share a counter share refusals; a success counts for its own token only', async (t) => {
   const pinGuardGroup = `group-${randomUUID()}`;
   const { open, calls } = device();

@@ -34,6 +34,8 @@ import { startWork, type Working } from './start-work.ts';
  * configuration and which slot; it reads the files that are named there itself. The only process that opens a PIN.
  */
 const instance = randomUUID();
+/** The end waits so long for a first login: with what is released after it, less than the primary's patience. */
+const loginLimitMs = 2_000;
 const ending = Promise.withResolvers<Ending>();
 listenForEnd(ending.resolve);
 let deviceSuspect = (): void => {};
@@ -116,6 +118,8 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   const { node, keyStore } = configuration;
   const pins = createPinGuard({ database, local, slot, node, instance, log });
   const { firstLogin } = pins;
+  // Above the database, which has to hear of it.
+  releasers.add('login', () => pins.stop(), loginLimitMs);
   const purpose = configuration.rotation === undefined ? 'signing' : 'rotation';
   const hsm = await openHsm({ slot, ring, purpose, turn, firstLogin, log, watch: pulse.watch });
   releasers.add('HSM', () => hsm.stop(), 500);

@@ -15,6 +15,8 @@ export interface Attempt {
   claimed: { readonly before: PinRow['state'] | undefined } | undefined;
   /** The attempt of the row that says `succeeded`, where this one was made on its word. */
   follows: string | undefined;
+  /** C_Login may have been called. */
+  begun: boolean;
   /** Nobody waits for it any more: it must not be claimed. */
   givenUp: boolean;
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CodedError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { DriverDatabase } from '../database.ts';
-import type { FirstLogin } from '../hsm/login-guard.ts';
+import type { FirstLogin, LoginOutcome } from '../hsm/login-guard.ts';
 import type { TokenInfo } from '../hsm/module.ts';
 import { aliveRenewalMs, claimAttempt, finishAttempt, readRows, renewAttempt, tellRefusal } from './attempt-rows.ts';
 import { type Attempt, createConclude } from './conclude.ts';
@@ -23,6 +23,11 @@ export interface PinGuard {
   readonly firstLogin: FirstLogin;
   /** The token refused, in the middle of work, the PIN that this process logged in with. Never rejects. */
   refusedLater(detail: string): Promise<void>;
+  /**
+   * From now on no login is begun. Resolves when the one that is under way is concluded: a process that leaves before has
+   * died while trying, and its PIN counts as refused. The caller says how long that may take.
+   */
+  stop(): Promise<void>;
 }
 
 export interface PinGuardOptions {
@@ -42,6 +47,8 @@ const noDatabase = 'a PIN is not tried for the first time without it';
 export function createPinGuard({ database, local, slot, node, instance, log }: PinGuardOptions): PinGuard {
   const conclude = createConclude({ database, local, log });
   let latest: Attempt | undefined;
+  let concluded: Promise<void> = Promise.resolve();
+  let stopped = false;
 
   async function prepare(token: TokenInfo, pin: Buffer): Promise<Attempt> {
     const guardGroup = slot.pinGuardGroup ?? (token.serial || token.label);
@@ -53,6 +60,7 @@ export function createPinGuard({ database, local, slot, node, instance, log }: P
       trier: { tokenLabel: token.label, node, slot: slot.name, instance },
       claimed: undefined,
       follows: undefined,
+      begun: false,
       givenUp: false,
     };
   }
@@ -78,10 +86,12 @@ export function createPinGuard({ database, local, slot, node, instance, log }: P
     const { id, key, trier } = attempt;
     let told = '';
     for (;;) {
+      const rows = await readRows(database, key.guardGroup, id);
+      if (stopped) throw new Error('this process ends; no login is begun');
       const verdict = pinVerdict({
         ...key,
         flags,
-        rows: await readRows(database, key.guardGroup, id),
+        rows,
         local: local
           .read()
           .filter(({ guardGroup }) => guardGroup === key.guardGroup)
@@ -126,33 +136,53 @@ export function createPinGuard({ database, local, slot, node, instance, log }: P
     }
   }
 
+  async function run<Value>(
+    attempt: Attempt,
+    login: () => Promise<Value>,
+    outcome: () => LoginOutcome,
+  ): Promise<Value> {
+    const renew = (): void => void renewAttempt(database, attempt.key.guardGroup, attempt.id).catch(() => {});
+    const renewal = setInterval(() => attempt.claimed && renew(), aliveRenewalMs);
+    let reason = '';
+    attempt.begun = true;
+    try {
+      return await login();
+    } catch (error) {
+      reason = (error instanceof CodedError ? error.detail : String(error)).slice(0, 300);
+      throw error;
+    } finally {
+      await conclude(attempt, outcome(), reason).finally(() => clearInterval(renewal));
+    }
+  }
+
   return {
     async firstLogin(token, pin, login, outcome) {
       const attempt = await prepare(token, pin);
       latest = attempt;
+      const end = Promise.withResolvers<void>();
+      concluded = end.promise;
       try {
-        await withDatabase(attempt, () => permit(attempt, token));
-      } catch (error) {
-        await conclude(attempt, 'none', '');
-        throw error;
-      }
-      const renew = (): void => void renewAttempt(database, attempt.key.guardGroup, attempt.id).catch(() => {});
-      const renewal = setInterval(() => attempt.claimed && renew(), aliveRenewalMs);
-      let reason = '';
-      try {
-        return await login();
-      } catch (error) {
-        reason = (error instanceof CodedError ? error.detail : String(error)).slice(0, 300);
-        throw error;
+        await withDatabase(attempt, () => permit(attempt, token)).catch(async (error) => {
+          await conclude(attempt, 'none', '');
+          throw error;
+        });
+        return await run(attempt, login, outcome);
       } finally {
-        await conclude(attempt, outcome(), reason).finally(() => clearInterval(renewal));
+        end.resolve();
       }
     },
     async refusedLater(detail) {
       if (latest === undefined) return;
       // What the row says now is the word of this process, or of the one that it followed.
       const follows = latest.follows ?? latest.id;
-      await conclude({ ...latest, id: randomUUID(), follows }, 'refused', detail.slice(0, 300));
+      const attempt = { ...latest, id: randomUUID(), follows };
+      concluded = conclude(attempt, 'refused', detail.slice(0, 300));
+      await concluded;
+    },
+    async stop() {
+      stopped = true;
+      // One that only waits for others, or for the database, has left nothing behind.
+      if (latest?.claimed !== undefined || latest?.begun) await concluded;
     },
   };
 }
