@@ -67,3 +67,28 @@ t.test('a PIN file that others can read no more is reason to try again', async (
   chmodSync(pinFile, 0o600);
   await until('tried', () => started(node, 'a') === 2);
 });
+
+t.test('an order that clears the PIN is seen though the clock was set back after the slot latched', async (t) => {
+  const now = Date.now;
+  t.teardown(() => {
+    Date.now = now;
+  });
+  let asked = 0;
+  let ageMs = 0;
+  const node = supervise(t, ['a'], {
+    slots: (name, directory) => ({ ...slotIn(`${directory}/${name}`, name), pinGuardGroup: 'one' }),
+    async pinClears(withinMs) {
+      asked += 1;
+      const clear = { guardGroup: 'one', tokenSerial: '', tokenLabel: '', ageMs };
+      return ageMs < withinMs ? [clear] : [];
+    },
+  });
+  // Given before it latched: that one is no reason.
+  ageMs = 60_000;
+  node.worker('a').listener.onEnd(refused);
+  await until('orders are looked for', () => asked >= 2);
+  t.equal(started(node, 'a'), 1);
+  Date.now = () => now() - 3_600_000;
+  ageMs = 0;
+  await until('tried again', () => started(node, 'a') === 2);
+});

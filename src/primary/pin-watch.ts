@@ -75,7 +75,7 @@ export function createPinWatch(
 }
 
 function latchedMs({ record }: SlotKeeper): number {
-  return Date.now() - record.since.getTime();
+  return performance.now() - record.sinceMs;
 }
 
 /** After `keeper` was latched by its PIN: whoever shares the file and the counter need not try the same again. */

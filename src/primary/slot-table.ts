@@ -45,6 +45,8 @@ export interface SlotFault {
 export interface SlotRecord {
   readonly state: SlotState;
   readonly since: Date;
+  /** The same on the monotonic clock of this process: durations are measured on it. */
+  readonly sinceMs: number;
   /** What brought it into this state; a fixed short sentence. */
   readonly why: string;
   readonly lastFault?: SlotFault;
@@ -75,7 +77,7 @@ export interface SlotEntry {
   /** @returns false: nothing changed, since a slot never goes there from where it is (a late message). */
   to(state: SlotState, why: string): boolean;
   /** Everything but the state. */
-  note(change: Partial<Omit<SlotRecord, 'state' | 'since'>>): void;
+  note(change: Partial<Omit<SlotRecord, 'state' | 'since' | 'sinceMs'>>): void;
   /** There is no worker any more, and what it reported is no longer so. */
   forgetWorker(): void;
   countRestart(reason: RestartReason): void;
@@ -85,6 +87,7 @@ export function createSlotEntry(onChange: (state: SlotState, before: SlotState) 
   let now: SlotRecord = {
     state: 'recovering',
     since: new Date(),
+    sinceMs: performance.now(),
     why: 'not started yet',
     restarts: {},
     everReady: false,
@@ -98,7 +101,8 @@ export function createSlotEntry(onChange: (state: SlotState, before: SlotState) 
     to(state, why) {
       const before = now.state;
       if (!mayGo(before, state)) return false;
-      now = { ...now, state, why, since: new Date(), everReady: now.everReady || state === 'ready' };
+      const everReady = now.everReady || state === 'ready';
+      now = { ...now, state, why, since: new Date(), sinceMs: performance.now(), everReady };
       onChange(state, before);
       return true;
     },

@@ -1,4 +1,5 @@
 import type { Test } from 'tap';
+import type { PinClear } from '../../src/primary/cluster/pin-clears.ts';
 import { type ClusterTurns, noTurns } from '../../src/primary/cluster/turns.ts';
 import { createStartUpTurns } from '../../src/primary/start-up-turns.ts';
 import { createSupervisor, type SlotView, type Supervisor } from '../../src/primary/supervisor.ts';
@@ -32,12 +33,18 @@ export interface PlayedOptions {
   readonly clusterTurns?: ClusterTurns;
   /** Slots whose workers are told to stop and do not: the test ends them. */
   readonly slowToStop?: readonly string[];
+  readonly pinClears?: (withinMs: number) => Promise<readonly PinClear[]>;
 }
 
 /** A supervisor over workers that a test plays; each has a token of its own where nothing else is said. */
 export function supervise(t: Test, slotNames: readonly string[], options: PlayedOptions = {}): PlayedNode {
   const directory = temporaryDirectory(t);
-  const { clusterTurns = noTurns, slowToStop = [], slots = (name) => slotIn(`${directory}/${name}`, name) } = options;
+  const {
+    clusterTurns = noTurns,
+    slowToStop = [],
+    pinClears = async () => [],
+    slots = (name) => slotIn(`${directory}/${name}`, name),
+  } = options;
   const workers: (PlayedWorker & { stopped: boolean })[] = [];
   const released: string[] = [];
   const log: Record<string, unknown>[] = [];
@@ -67,7 +74,7 @@ export function supervise(t: Test, slotNames: readonly string[], options: Played
       };
     },
     turns: createStartUpTurns(),
-    pinClears: async () => [],
+    pinClears,
     clusterTurns,
     releases: { release: async (instance) => void released.push(instance) },
     log: createLog('debug', {}, { write: (line) => void log.push(JSON.parse(line)) }),
