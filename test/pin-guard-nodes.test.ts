@@ -29,7 +29,7 @@ interface Cluster {
   readonly configurations: readonly [string, string];
 }
 
-async function prepare(t: Test, givenPin: string): Promise<Cluster> {
+async function prepare(t: Test, givenPin: string, slots: readonly string[] = ['a']): Promise<Cluster> {
   const store = await createKeyStore(t);
   const [slot] = store.slots;
   const faults = openFaultControl(join(store.directory, 'faults'), slot.module);
@@ -37,9 +37,10 @@ async function prepare(t: Test, givenPin: string): Promise<Cluster> {
   writeFileSync(pinFile, givenPin, { mode: 0o600 });
   const environment = { ...slot.environment, ...faults.environment };
   // Key stores of one shape are copies, serial numbers included: a group of its own, and nothing is known of its PIN.
-  const faulty = { ...slot, module, pinFile, environment, pinGuardGroup: randomUUID() };
+  const faulty = { ...slot, module, pinFile, environment, pinGuardGroup: randomUUID(), keepAliveMs: 100 };
+  const all = slots.map((name) => ({ ...faulty, name }));
   const configure = (node: string): Promise<string> =>
-    writeNodeConfiguration(t, { api, certificates, database: databases.driver, store, slots: [faulty], node });
+    writeNodeConfiguration(t, { api, certificates, database: databases.driver, store, slots: all, node });
   return { store, pinFile, faults, configurations: [await configure('node-1'), await configure('node-2')] };
 }
 
@@ -132,6 +133,23 @@ t.test('a token that would lock at the next wrong PIN is not tried, and the log 
   const line = await node.line('worker ends', ({ code }) => code === 'PIN_NOT_TRIED');
   t.match(line, { cause: /would lock at the next wrong PIN/ });
   t.equal(faults.stats().calls.C_Login, 0);
+  node.signalGroup('SIGTERM');
+  await node.exited;
+});
+
+t.test('workers whose login is lost do not try again a PIN that one of their node was refused', async (t) => {
+  const { faults, configurations } = await prepare(t, pin, ['a', 'b']);
+  const node = startNode(t, configurations[0]);
+  const ready = (slot: string) => node.line('slot ready', (line) => line.slot === slot);
+  const latches = (slot: string) =>
+    node.line('worker ends', (line) => line.slot === slot && line.code === 'PIN_REFUSED');
+  const [a, b] = [await ready('a'), await ready('b')];
+  // The PIN was changed on the token: whoever has to log in again has the old one.
+  faults.set([{ action: 'wrong-pin' }, { action: 'forget', what: 'login', pid: a.pid }]);
+  await latches('a');
+  faults.set([{ action: 'wrong-pin' }, { action: 'forget', what: 'login', pid: b.pid }]);
+  await latches('b');
+  t.equal(faults.stats().loginsRefused, 1);
   node.signalGroup('SIGTERM');
   await node.exited;
 });

@@ -117,11 +117,11 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   };
   const { node, keyStore } = configuration;
   const pins = createPinGuard({ database, local, slot, node, instance, log });
-  const { firstLogin } = pins;
+  const { firstLogin, knownRefusals } = pins;
   // Above the database, which has to hear of it.
   releasers.add('login', () => pins.stop(), loginLimitMs);
   const purpose = configuration.rotation === undefined ? 'signing' : 'rotation';
-  const hsm = await openHsm({ slot, ring, purpose, turn, firstLogin, log, watch: pulse.watch });
+  const hsm = await openHsm({ slot, ring, purpose, turn, firstLogin, knownRefusals, log, watch: pulse.watch });
   releasers.add('HSM', () => hsm.stop(), 500);
 
   // Work.

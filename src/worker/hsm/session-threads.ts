@@ -3,6 +3,7 @@ import type { SlotConfiguration } from '../../shared/configuration/sections.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { KeyRing } from '../../shared/key-ring.ts';
 import type { Log } from '../../shared/log.ts';
+import type { KnownRefusals } from '../pin-guard/refused-since.ts';
 import { createCallCells, oldestCallMs } from './call-clock.ts';
 import type { SlotPurpose } from './held-keys.ts';
 import { createHsm, type Hsm } from './hsm.ts';
@@ -23,6 +24,8 @@ export interface HsmOptions {
   readonly turn: { take(): Promise<void>; done(): void };
   /** Asks the cluster's record before this process's first login. */
   readonly firstLogin: FirstLogin;
+  /** After it: what sessions ask before they log in again. */
+  readonly knownRefusals?: () => KnownRefusals | undefined;
   readonly log: Log;
   /** Called before the first native call, so that a hang while opening is seen too. */
   readonly watch?: (oldestCallMs: () => number) => void;
@@ -47,7 +50,9 @@ export async function openHsm(options: HsmOptions): Promise<Hsm> {
     const [first] = threads;
     if (first === undefined) throw new CodedError('CONFIG_INVALID', `slot ${slot.name} has no sessions`);
     const proof = await first.ask('prove', undefined);
-    await Promise.all(threads.map((thread) => thread.ask('arm', { startUpBlob: proof.startUpBlob, keys: proof.keys })));
+    const { startUpBlob, keys } = proof;
+    const armament = { startUpBlob, keys, refusals: options.knownRefusals?.() };
+    await Promise.all(threads.map((thread) => thread.ask('arm', armament)));
     for (const row of proof.probeTable) log.info({ ...row }, 'curve and wrap mechanism probed');
     const { capabilities, fingerprint } = proof;
     log.info({ capabilities, masterKey: ring.current.masterKey.id, fingerprint: fingerprint?.value }, 'slot proven');

@@ -5,6 +5,7 @@ import type { SlotConfiguration } from '../../shared/configuration/sections.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { type KeyRing, masterKeysOf } from '../../shared/key-ring.ts';
 import type { Curve } from '../../shared/keys.ts';
+import { type KnownRefusals, wasRefusedSince } from '../pin-guard/refused-since.ts';
 import { publicKeyHex } from './encoding.ts';
 import { failureOf, isWornOut, mayBlameBlob, succeeded } from './failure.ts';
 import { Pkcs11Fault } from './fault.ts';
@@ -12,7 +13,7 @@ import { findKeys, type HeldKeys, isTainted, type SlotPurpose } from './held-key
 import { openCanary } from './identity.ts';
 import type { HsmResult, KeyProof } from './jobs.ts';
 import { createKeptKeys } from './kept-keys.ts';
-import { guardedLogin, type LoginGuard } from './login-guard.ts';
+import { guardedLogin, type LoginGuard, type LoginResult } from './login-guard.ts';
 import type { Cryptoki, Handle } from './module.ts';
 import type { OpenableKey } from './openable-key.ts';
 import type { Session } from './session.ts';
@@ -79,6 +80,8 @@ export interface Armament {
   readonly startUpBlob: StartUpBlob;
   /** Of every key of the ring. */
   readonly keys: readonly KeyProof[];
+  /** What is asked before a session logs in again. */
+  readonly refusals?: KnownRefusals | undefined;
 }
 
 export interface WorkbenchOptions {
@@ -95,6 +98,7 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard, purpose }
   let countLow = false;
   let attestationKey: Handle | undefined;
   let startUp: StartUpBlob | undefined;
+  let refusals: KnownRefusals | undefined;
   let proven: ReadonlySet<string> = new Set([ring.current.masterKey.id, ring.current.integrityKey.id]);
   let held = newSession();
   const kept = slot.unwrappedKeyTtlMs > 0 ? createKeptKeys(slot.unwrappedKeyTtlMs, slot.unwrappedKeys) : undefined;
@@ -104,7 +108,7 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard, purpose }
     try {
       // Read anew each time, so that no PIN stays in memory between logins.
       const pin = readSecretFile(slot.pinFile, `slot ${slot.name} pinFile`);
-      const result = guardedLogin(guard, pin, (admitted) => login(cryptoki, handle, token, admitted));
+      const result = guardedLogin(guard, pin, logIn(handle));
       countLow ||= result.countLow;
     } catch (error) {
       closeQuietly(cryptoki, handle);
@@ -113,6 +117,19 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard, purpose }
     const found = findKeys(cryptoki, token, handle, ring);
     if (startUp !== undefined) found.current.useMechanism(startUp.wrapMechanism);
     return found;
+  }
+
+  /** Workers that lose their logins together must not all try a PIN that the first of them was refused. */
+  function logIn(handle: Handle): (pin: Buffer) => LoginResult {
+    return (pin) => {
+      if (refusals !== undefined && wasRefusedSince(refusals)) {
+        throw new CodedError(
+          'HSM_DEVICE_FAULT',
+          'this node was refused the PIN meanwhile; a new process must ask for it',
+        );
+      }
+      return login(cryptoki, handle, token, pin);
+    };
   }
 
   function renew(): void {
@@ -218,7 +235,8 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard, purpose }
       attestationKey ??= held.current.unwrap('P-256', Buffer.from(blob, 'base64'));
       return Buffer.from(signVerified(held.current, 'P-256', attestationKey, compressed(publicKey), digest).rs, 'hex');
     },
-    arm({ startUpBlob, keys }) {
+    arm({ startUpBlob, keys, refusals: known }) {
+      refusals = known;
       startUp = startUpBlob;
       proven = new Set(keys.flatMap(({ id, proven: counts }) => (counts ? [id] : [])));
       held.current.useMechanism(startUpBlob.wrapMechanism);

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { writeDurably } from '../../shared/durable-file.ts';
 import { CodedError } from '../../shared/errors.ts';
+import { isResultFile, type KnownRefusals } from './refused-since.ts';
 
 /**
  * What this node itself saw of PINs, in its state directory: still known when the database is lost, restored, or another
@@ -43,6 +44,8 @@ export interface LocalResults {
   write(result: Omit<StoredResult, 'at'>): void;
   /** Of everything that shares the counter. */
   refusals(guardGroup: string): StoredResult[];
+  /** Those of one PIN, for the question whether there is a new one. */
+  known(guardGroup: string, version: string): KnownRefusals;
   /** An operator's order. @returns how many refusals were forgotten. */
   forgetRefusals(guardGroup: string): number;
   /** One result, as if there had been no attempt. */
@@ -62,7 +65,7 @@ export function openLocalResults(stateDirectory: string): LocalResults {
   attempt(directory, () => mkdirSync(directory, { recursive: true, mode: 0o700 }));
   const results = (): { file: string; result: StoredResult }[] =>
     attempt(directory, () => readdirSync(directory))
-      .filter((name) => /^result-.*\.json$/.test(name))
+      .filter(isResultFile)
       .map((name) => join(directory, name))
       .map((file) => ({ file, result: parse(file, localResult) }));
 
@@ -83,6 +86,10 @@ export function openLocalResults(stateDirectory: string): LocalResults {
       attempt(directory, () => writeDurably(file, `${text}\n`));
     },
     refusals: (guardGroup) => refused(guardGroup).map(({ result }) => result),
+    known(guardGroup, version) {
+      const found = refused(guardGroup).filter(({ result }) => result.version === version);
+      return { directory, guardGroup, version, attempts: found.map(({ result }) => result.attempt) };
+    },
     forgetRefusals(guardGroup) {
       const found = refused(guardGroup);
       for (const { file } of found) attempt(directory, () => rmSync(file));

@@ -9,6 +9,7 @@ import { aliveRenewalMs, claimAttempt, finishAttempt, readRows, renewAttempt, te
 import { type Attempt, createConclude } from './conclude.ts';
 import type { LocalResults } from './local-results.ts';
 import { pinVersion } from './pin-version.ts';
+import type { KnownRefusals } from './refused-since.ts';
 import { pinVerdict } from './verdict.ts';
 
 /**
@@ -21,6 +22,8 @@ import { pinVerdict } from './verdict.ts';
  */
 export interface PinGuard {
   readonly firstLogin: FirstLogin;
+  /** What to ask before this process logs in again; undefined before its first login was allowed. */
+  knownRefusals(): KnownRefusals | undefined;
   /** The token refused, in the middle of work, the PIN that this process logged in with. Never rejects. */
   refusedLater(detail: string): Promise<void>;
   /**
@@ -47,6 +50,7 @@ const noDatabase = 'a PIN is not tried for the first time without it';
 export function createPinGuard({ database, local, slot, node, instance, log }: PinGuardOptions): PinGuard {
   const conclude = createConclude({ database, local, log });
   let latest: Attempt | undefined;
+  let known: KnownRefusals | undefined;
   let concluded: Promise<void> = Promise.resolve();
   let stopped = false;
 
@@ -88,6 +92,8 @@ export function createPinGuard({ database, local, slot, node, instance, log }: P
     for (;;) {
       const rows = await readRows(database, key.guardGroup, id);
       if (stopped) throw new Error('this process ends; no login is begun');
+      // Before they are weighed: one that comes in between is a new one.
+      known = local.known(key.guardGroup, key.version);
       const verdict = pinVerdict({
         ...key,
         flags,
@@ -156,6 +162,7 @@ export function createPinGuard({ database, local, slot, node, instance, log }: P
   }
 
   return {
+    knownRefusals: () => known,
     async firstLogin(token, pin, login, outcome) {
       const attempt = await prepare(token, pin);
       latest = attempt;
