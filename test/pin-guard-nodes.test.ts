@@ -137,6 +137,40 @@ t.test('a token that would lock at the next wrong PIN is not tried, and the log 
   await node.exited;
 });
 
+t.test('workers that lose their logins at once spend one try on a PIN that is no longer right', async (t) => {
+  const { faults, configurations } = await prepare(t, pin, ['a', 'b', 'c']);
+  const node = startNode(t, configurations[0]);
+  for (const slot of ['a', 'b', 'c']) await node.line('slot ready', (line) => line.slot === slot);
+  faults.set([
+    { action: 'latency', on: ['C_Login'], ms: 400 },
+    { action: 'wrong-pin' },
+    { action: 'forget', what: 'login' },
+  ]);
+  for (const slot of ['a', 'b', 'c']) {
+    await node.line('worker ends', (line) => line.slot === slot && line.code === 'PIN_REFUSED');
+  }
+  t.equal(faults.stats().loginsRefused, 1);
+  node.signalGroup('SIGTERM');
+  await node.exited;
+});
+
+t.test('workers that lose their logins at once have them back, one after another', async (t) => {
+  const { faults, configurations } = await prepare(t, pin, ['a', 'b', 'c']);
+  const node = startNode(t, configurations[0]);
+  const ready = await Promise.all(['a', 'b', 'c'].map((slot) => node.line('slot ready', (line) => line.slot === slot)));
+  const logins = () => new Map(faults.stats().processes.map(({ pid, calls }) => [pid, calls.C_Login] as const));
+  const before = logins();
+  faults.set([{ action: 'forget', what: 'login' }]);
+  await until('all have logged in again', () => {
+    const now = logins();
+    return ready.every(({ pid }) => Number(now.get(pid)) > Number(before.get(pid)));
+  });
+  t.match(await makeKey(api), { id: /^key-/ });
+  t.equal(node.count('worker ends'), 0);
+  node.signalGroup('SIGTERM');
+  await node.exited;
+});
+
 t.test('workers whose login is lost do not try again a PIN that one of their node was refused', async (t) => {
   const { faults, configurations } = await prepare(t, pin, ['a', 'b']);
   const node = startNode(t, configurations[0]);

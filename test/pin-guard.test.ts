@@ -11,6 +11,7 @@ import type { TokenInfo } from '../src/worker/hsm/module.ts';
 import { clearAttempts, readRefusals } from '../src/worker/pin-guard/clear-attempts.ts';
 import { localGuard } from '../src/worker/pin-guard/local-guard.ts';
 import { openLocalResults } from '../src/worker/pin-guard/local-results.ts';
+import { inLoginTurn } from '../src/worker/pin-guard/login-turn.ts';
 import { createPinGuard, type PinGuard } from '../src/worker/pin-guard/pin-guard.ts';
 import { openTestDatabases } from './support/database.ts';
 import { temporaryDirectory } from './support/soft-token.ts';
@@ -442,6 +443,26 @@ t.test('an operator’s order allows one more try, on this node and on others, a
   t.equal(calls.logins, 3);
   // After a right login a low counter is somebody else's doing again.
   await t.rejects(open(here, token(countLow, serial), 'new'), { code: 'PIN_NOT_TRIED' });
+});
+
+t.test('the turn of a login whose process died is given up, and the next login has it', (t) => {
+  const known = openLocalResults(temporaryDirectory(t)).known('group', '0123456789abcdef');
+  const refusal = new CodedError('PIN_REFUSED', 'C_Login answered CKR_PIN_INCORRECT');
+  const refuse = (): never => {
+    throw refusal;
+  };
+  t.equal(
+    inLoginTurn(known, () => 'in'),
+    'in',
+  );
+  // It was refused and killed before that was written down: the turn stays.
+  t.throws(() => inLoginTurn(known, refuse), refusal);
+  t.throws(() => inLoginTurn(known, () => t.fail('tried')), { code: 'HSM_DEVICE_FAULT', detail: /did not end/ });
+  t.equal(
+    inLoginTurn(known, () => 'in'),
+    'in',
+  );
+  t.end();
 });
 
 t.test('a state directory that cannot be used is refused before anything is tried', async (t) => {

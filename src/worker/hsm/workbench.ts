@@ -5,7 +5,8 @@ import type { SlotConfiguration } from '../../shared/configuration/sections.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { type KeyRing, masterKeysOf } from '../../shared/key-ring.ts';
 import type { Curve } from '../../shared/keys.ts';
-import { type KnownRefusals, wasRefusedSince } from '../pin-guard/refused-since.ts';
+import { inLoginTurn } from '../pin-guard/login-turn.ts';
+import type { KnownRefusals } from '../pin-guard/refused-since.ts';
 import { publicKeyHex } from './encoding.ts';
 import { failureOf, isWornOut, mayBlameBlob, succeeded } from './failure.ts';
 import { Pkcs11Fault } from './fault.ts';
@@ -122,13 +123,8 @@ export function openWorkbench(cryptoki: Cryptoki, { slot, ring, guard, purpose }
   /** Workers that lose their logins together must not all try a PIN that the first of them was refused. */
   function logIn(handle: Handle): (pin: Buffer) => LoginResult {
     return (pin) => {
-      if (refusals !== undefined && wasRefusedSince(refusals)) {
-        throw new CodedError(
-          'HSM_DEVICE_FAULT',
-          'this node was refused the PIN meanwhile; a new process must ask for it',
-        );
-      }
-      return login(cryptoki, handle, token, pin);
+      const once = (): LoginResult => login(cryptoki, handle, token, pin);
+      return refusals === undefined ? once() : inLoginTurn(refusals, once);
     };
   }
 

@@ -8,6 +8,7 @@ import type { TokenInfo } from '../hsm/module.ts';
 import { aliveRenewalMs, claimAttempt, finishAttempt, readRows, renewAttempt, tellRefusal } from './attempt-rows.ts';
 import { type Attempt, createConclude } from './conclude.ts';
 import type { LocalResults } from './local-results.ts';
+import { endLoginTurn } from './login-turn.ts';
 import { pinVersion } from './pin-version.ts';
 import type { KnownRefusals } from './refused-since.ts';
 import { pinVerdict } from './verdict.ts';
@@ -185,6 +186,7 @@ export function createPinGuard({ database, local, slot, node, instance, log }: P
       const attempt = { ...latest, id: randomUUID(), follows };
       concluded = conclude(attempt, 'refused', detail.slice(0, 300));
       await concluded;
+      if (known !== undefined) endLoginTurn(known);
     },
     async stop() {
       stopped = true;
