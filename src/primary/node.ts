@@ -195,12 +195,12 @@ function databaseStamp({ database, maintenance }: DriverConfiguration): string {
 }
 
 function nodeSlot({ configuration, record }: SlotView): NodeSlot {
-  const { state, since, why, facts } = record;
+  const { state, sinceMs, why, facts } = record;
   return {
     name: configuration.name,
     token: tokenInCluster(configuration, facts),
     state,
-    forMs: Math.max(0, Date.now() - since.getTime()),
+    forMs: Math.round(performance.now() - sinceMs),
     why,
     ...(facts === undefined ? {} : keysOf(facts)),
   };
