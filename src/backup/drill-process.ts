@@ -54,7 +54,7 @@ serveParent<DrillCalls>({
   open,
   async prove(keyIds) {
     if (bench === undefined) throw new Error('the slot was not opened');
-    const checked = await checkKeys(bench, keyIds, new AbortController().signal);
+    const checked = await checkKeys(bench, { keyIds }, new AbortController().signal);
     return checked.map(({ keyId, verdict, problem }) => ({
       keyId,
       problem: verdict === 'holds' ? '' : `${verdict}${problem === undefined ? '' : `: ${problem}`}`,

@@ -9,7 +9,7 @@ import type { Attempt } from './maintenance/attempt.ts';
  */
 export interface HsmWorkKinds {
   /** Opens the stored keys of these ids, as signing would. */
-  'check-keys': { readonly ask: { readonly keyIds: readonly string[] }; readonly value: readonly CheckedKey[] };
+  'check-keys': { readonly ask: KeysToCheck; readonly value: readonly CheckedKey[] };
   /** On a rotation slot: the rows of these keys as they are under another master key. Nothing is stored. */
   'rewrap-keys': { readonly ask: KeysToMove; readonly value: readonly MovedKey[] };
   /** The same for another integrity key, on any signing slot. */
@@ -46,6 +46,12 @@ export interface HsmWorkRefusal {
   /** `unknown`: a worker of an older version. `failed`: see the problem. */
   readonly why: 'not-ready' | 'busy' | 'gone' | 'unknown' | 'failed';
   readonly problem?: string;
+}
+
+export interface KeysToCheck {
+  readonly keyIds: readonly string[];
+  /** Those of them whose attributes are looked at for certain; of the others some, by chance. Absent: none. */
+  readonly inFull?: readonly string[];
 }
 
 export interface KeysToMove {

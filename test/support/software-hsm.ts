@@ -31,6 +31,8 @@ export function createSoftwareHsm(keyStore = 'test') {
     capabilities: [capability('GenerateKey', 'secp256k1'), capability('Sign', 'secp256k1')] as readonly Capability[],
     /** Requests that fail, by request id. */
     failures: new Map<string, HsmFailure>(),
+    /** Keys that it opens as such that could be carried away. */
+    extractable: new Set<string>(),
     /** Master keys that this slot does not hold. */
     lacking: new Set<string>(),
     /** What the next probes answer; default: all is well. */
@@ -80,8 +82,13 @@ export function createSoftwareHsm(keyStore = 'test') {
     /** It has one key of each kind. */
     rewrap: async (rows: readonly WrappedKey[]) => rows.map(() => failure('healthy', 'KEY_NOT_ON_SLOT')),
     retag: async (rows: readonly WrappedKey[]) => rows.map(() => failure('healthy', 'KEY_NOT_ON_SLOT')),
-    async inspect(keys: readonly { row: WrappedKey }[]): Promise<readonly HsmResult<readonly string[]>[]> {
-      return keys.map(({ row }) => hsm.failures.get(row.keyId) ?? { ok: true, value: [] });
+    async inspect(
+      keys: readonly { row: WrappedKey; attributes: boolean }[],
+    ): Promise<readonly HsmResult<readonly string[]>[]> {
+      return keys.map(({ row, attributes }): HsmResult<readonly string[]> => {
+        const value = attributes && hsm.extractable.has(row.keyId) ? ['CKA_EXTRACTABLE is true'] : [];
+        return hsm.failures.get(row.keyId) ?? { ok: true, value };
+      });
     },
     async mark(keys: readonly { row: WrappedKey; status: WrappedKey['status'] }[]) {
       return keys.map(({ row, status }): HsmResult<WrappedKey> => {

@@ -60,7 +60,7 @@ async function doWork(
 ): Promise<HsmWorkValue<HsmWork['kind']> | undefined> {
   switch (work.kind) {
     case 'check-keys':
-      return await checkKeys(bench, work.keyIds, signal);
+      return await checkKeys(bench, work, signal);
     case 'rewrap-keys':
       return await rewrapKeys(whileSound(bench), work, signal);
     case 'retag-keys':

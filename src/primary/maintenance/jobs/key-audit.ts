@@ -3,6 +3,14 @@ import type { CheckedKey } from '../../../shared/hsm-work.ts';
 import { largestHsmBatch } from '../../../shared/hsm-work.ts';
 import { writeUnder } from '../../../shared/maintenance/attempt.ts';
 import type { Job, JobRun } from '../job.ts';
+import {
+  findingsAmong,
+  forgetFindings,
+  isFinding,
+  keepFindings,
+  oldestFindings,
+  putOffFindings,
+} from './key-findings.ts';
 import { markIfConfirmed } from './mark-broken.ts';
 
 /**
@@ -16,6 +24,7 @@ const everySeconds = 600;
 /** A slice that is too long for one run goes on in the next one. */
 const budgetMs = 420_000;
 const smallestSlice = 50;
+const mostFindings = 1_000;
 const tellMs = 1_000;
 /** A round that takes this much longer than it should is an alarm. */
 const lateFactor = 1.5;
@@ -38,8 +47,7 @@ export function createKeyAudit(inDays: () => number): Job {
     let round = await readRound(run.pool);
     const facts = () => ({ ...factsOf(told, began, total, round), roundDays: days });
 
-    const known = new Set(await findings(run.pool));
-    for (const keyIds of pages([...known])) await checkPage(run, keyIds, known, told);
+    for (const keyIds of pages(await oldestFindings(run.pool, mostFindings))) await checkPage(run, keyIds, told);
     let toldAt = performance.now();
     for (let left = slice; left > 0 && performance.now() - began < budgetMs; ) {
       const keyIds = await nextPage(run.pool, round.last_key, Math.min(left, largestHsmBatch));
@@ -48,7 +56,7 @@ export function createKeyAudit(inDays: () => number): Job {
         round = await readRound(run.pool);
         break;
       }
-      await checkPage(run, keyIds, known, told);
+      await checkPage(run, keyIds, told);
       round = await advance(run, keyIds);
       left -= keyIds.length;
       if (performance.now() - toldAt < tellMs) continue;
@@ -83,13 +91,6 @@ async function countKeys(pool: pg.Pool): Promise<number> {
   return counted.rows[0]?.count ?? 0;
 }
 
-async function findings(pool: pg.Pool): Promise<string[]> {
-  const { rows } = await pool.query<{ key_id: string }>(
-    'select key_id from key_finding order by last_found_at limit 1000',
-  );
-  return rows.map((row) => row.key_id);
-}
-
 /** Keys that were deleted are not opened any more; those that were marked broken are: one may be mended. */
 async function nextPage(pool: pg.Pool, after: string, limit: number): Promise<string[]> {
   const { rows } = await pool.query<{ key_id: string }>(
@@ -99,53 +100,20 @@ async function nextPage(pool: pg.Pool, after: string, limit: number): Promise<st
   return rows.map((row) => row.key_id);
 }
 
-async function checkPage(run: JobRun, keyIds: readonly string[], known: Set<string>, told: Tally): Promise<void> {
-  const checked = await run.hsm.ask({ kind: 'check-keys', keyIds }, run.signal);
+async function checkPage(run: JobRun, keyIds: readonly string[], told: Tally): Promise<void> {
+  const known = await findingsAmong(run.pool, keyIds);
+  // A finding is over when the key holds in every respect, and not because nobody looked at what was wrong with it.
+  const checked = await run.hsm.ask({ kind: 'check-keys', keyIds, inFull: [...known] }, run.signal);
   for (const one of checked) told[one.verdict] += 1;
   const bad = checked.filter(isFinding);
   for (const one of bad)
     run.log.error({ keyId: one.keyId, verdict: one.verdict, cause: one.problem }, 'stored key fails');
   await keepFindings(run, bad);
-  for (const { keyId } of bad) known.add(keyId);
-  const over = checked.filter(
-    ({ keyId, verdict }) => known.has(keyId) && (verdict === 'holds' || verdict === 'missing'),
-  );
-  await forgetFindings(
-    run,
-    over.map(({ keyId }) => keyId),
-  );
+  const ofKnown = (...verdicts: readonly CheckedKey['verdict'][]): string[] =>
+    checked.filter(({ keyId, verdict }) => known.has(keyId) && verdicts.includes(verdict)).map(({ keyId }) => keyId);
+  await putOffFindings(run, ofKnown('unchecked'));
+  await forgetFindings(run, ofKnown('holds', 'missing'));
   for (const one of bad) if (one.verdict === 'unusable') await markIfConfirmed(run, one);
-}
-
-/** A key that is gone is the matter of reconciliation; one that could not be checked is no finding about the key. */
-function isFinding({ verdict }: CheckedKey): boolean {
-  return verdict === 'tag' || verdict === 'unusable' || verdict === 'attributes';
-}
-
-async function keepFindings({ pool, attempt }: JobRun, bad: readonly CheckedKey[]): Promise<void> {
-  if (bad.length === 0) return;
-  await writeUnder(
-    pool,
-    attempt,
-    `insert into key_finding (key_id, verdict, problem)
-     select found.key_id, found.verdict, found.problem
-     from jsonb_to_recordset($4::jsonb) as found (key_id text, verdict text, problem text)
-     where exists (select from attempt)
-     on conflict (key_id) do update set verdict = excluded.verdict, problem = excluded.problem,
-       last_found_at = clock_timestamp()
-     returning key_id`,
-    [JSON.stringify(bad.map(({ keyId, verdict, problem = '' }) => ({ key_id: keyId, verdict, problem })))],
-  );
-}
-
-async function forgetFindings({ pool, attempt }: JobRun, keyIds: readonly string[]): Promise<void> {
-  if (keyIds.length === 0) return;
-  await writeUnder(
-    pool,
-    attempt,
-    'delete from key_finding where key_id = any($4) and exists (select from attempt) returning key_id',
-    [keyIds],
-  );
 }
 
 const roundColumns = `round, last_key, checked::float8 as checked,
