@@ -89,19 +89,20 @@ export async function forgetSchedules(database: DatabaseConfiguration): Promise<
   }
 }
 
-/** One run of a real job, to its end. @returns what it said */
+/** One run of a job, a real one where `jobs` has no other, to its end. @returns what it said */
 export async function runJob(
   t: Pick<Test, 'teardown'>,
   database: DatabaseConfiguration,
   job: QueueName,
   hsm: HsmDesk = noHsm,
   settings: Partial<DriverConfiguration['maintenance']> = {},
+  jobs: Partial<Jobs> = {},
 ): Promise<JobReport> {
   await installUnscheduled(database);
   const quiet = createLog('silent', {});
   const pool = createPool(database, { applicationName: 'test', durability: 'durable', max: 2 }, quiet);
   const boss = openBossForCommand(pool);
-  const node = maintenanceNode(t, { node: 'node-1', database, hsm, settings });
+  const node = maintenanceNode(t, { node: 'node-1', database, hsm, settings, jobs });
   try {
     await boss.start();
     node.start();

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import type { CheckedKey } from '../../../shared/hsm-work.ts';
-import { largestHsmBatch } from '../../../shared/hsm-work.ts';
 import { writeUnder } from '../../../shared/maintenance/attempt.ts';
 import type { Job, JobRun } from '../job.ts';
+import { firstPage, nextPage } from './audit-pages.ts';
 import {
   findingsAmong,
   forgetFindings,
@@ -16,13 +16,15 @@ import { markIfConfirmed } from './mark-broken.ts';
 /**
  * The audit of stored keys, in slices: each run checks so many that the whole table is gone through within the configured
  * time. Keys are taken in the order of their ids, page by page; ids are hashes, so that order is as good as a random
- * sample. What failed before is checked again first.
+ * sample. What failed before is checked again first, in a part of the time.
  */
 
 /** How far apart runs are, see queues.ts. */
 const everySeconds = 600;
 /** A slice that is too long for one run goes on in the next one. */
 const budgetMs = 420_000;
+/** Of it, for what failed before: the round goes on however many those are. */
+const findingsMs = budgetMs / 2;
 const smallestSlice = 50;
 const mostFindings = 1_000;
 const tellMs = 1_000;
@@ -36,32 +38,45 @@ interface Round extends pg.QueryResultRow {
   readonly age_seconds: number;
 }
 
-/** @param inDays within which every key is checked. */
-export function createKeyAudit(inDays: () => number): Job {
+/**
+ * @param inDays within which every key is checked.
+ * @param now milliseconds; a test's own.
+ */
+export function createKeyAudit(inDays: () => number, now: () => number = () => performance.now()): Job {
   return async (run) => {
-    const began = performance.now();
+    const began = now();
     const days = inDays();
     const total = await countKeys(run.pool);
     const slice = Math.max(smallestSlice, Math.ceil((1.2 * total * everySeconds) / (days * 86_400)));
     const told = createTally();
     let round = await readRound(run.pool);
-    const facts = () => ({ ...factsOf(told, began, total, round), roundDays: days });
+    const facts = () => ({ ...factsOf(told, now() - began, total, round), roundDays: days });
+    let size = firstPage;
+    let toldAt = began;
+    const check = async (keyIds: readonly string[]): Promise<void> => {
+      const asked = now();
+      await checkPage(run, keyIds, told);
+      size = nextPage(keyIds.length, now() - asked);
+      if (now() - toldAt < tellMs) return;
+      await run.progress(facts());
+      toldAt = now();
+    };
 
-    for (const keyIds of pages(await oldestFindings(run.pool, mostFindings))) await checkPage(run, keyIds, told);
-    let toldAt = performance.now();
-    for (let left = slice; left > 0 && performance.now() - began < budgetMs; ) {
-      const keyIds = await nextPage(run.pool, round.last_key, Math.min(left, largestHsmBatch));
+    for (let rest = await oldestFindings(run.pool, mostFindings); rest.length > 0 && now() - began < findingsMs; ) {
+      const keyIds = rest.slice(0, size);
+      rest = rest.slice(keyIds.length);
+      await check(keyIds);
+    }
+    for (let left = slice; left > 0 && now() - began < budgetMs; ) {
+      const keyIds = await keysAfter(run.pool, round.last_key, Math.min(left, size));
       if (keyIds.length === 0) {
         await endRound(run);
         round = await readRound(run.pool);
         break;
       }
-      await checkPage(run, keyIds, told);
+      await check(keyIds);
       round = await advance(run, keyIds);
       left -= keyIds.length;
-      if (performance.now() - toldAt < tellMs) continue;
-      await run.progress(facts());
-      toldAt = performance.now();
     }
     return {
       facts: facts(),
@@ -76,10 +91,6 @@ function createTally(): Tally {
   return { holds: 0, missing: 0, tag: 0, unusable: 0, attributes: 0, unchecked: 0 };
 }
 
-function* pages(keyIds: readonly string[]): Generator<readonly string[]> {
-  for (let at = 0; at < keyIds.length; at += largestHsmBatch) yield keyIds.slice(at, at + largestHsmBatch);
-}
-
 /** Estimated by PostgreSQL where the table is large: an exact count of a million rows each ten minutes is not worth it. */
 async function countKeys(pool: pg.Pool): Promise<number> {
   const { rows } = await pool.query<{ estimate: number }>(
@@ -92,7 +103,7 @@ async function countKeys(pool: pg.Pool): Promise<number> {
 }
 
 /** Keys that were deleted are not opened any more; those that were marked broken are: one may be mended. */
-async function nextPage(pool: pg.Pool, after: string, limit: number): Promise<string[]> {
+async function keysAfter(pool: pg.Pool, after: string, limit: number): Promise<string[]> {
   const { rows } = await pool.query<{ key_id: string }>(
     "select key_id from wrapped_key where key_id > $1 and status <> 'deleted' order by key_id limit $2",
     [after, limit],
@@ -146,14 +157,9 @@ async function endRound({ pool, attempt }: JobRun): Promise<void> {
   );
 }
 
-function factsOf(
-  told: Tally,
-  began: number,
-  total: number,
-  { round, checked: inRound }: Round,
-): Record<string, number> {
+function factsOf(told: Tally, ms: number, total: number, { round, checked: inRound }: Round): Record<string, number> {
   const checked = Object.values(told).reduce((sum, count) => sum + count, 0);
-  const perSecond = checked / Math.max(0.001, (performance.now() - began) / 1_000);
+  const perSecond = checked / Math.max(0.001, ms / 1_000);
   return {
     keys: Math.round(total),
     checked,
