@@ -10,6 +10,7 @@ import { signWithKey } from '../src/worker/hsm/sign.ts';
 import { bench, load } from './support/in-process.ts';
 import { keyType, value } from './support/open-hsm.ts';
 import { createKeyStore } from './support/soft-token.ts';
+import { until } from './support/until.ts';
 
 /**
  * Signing leaves nothing behind: no object on the token, no handle, no session, no memory. What of the memory would be
@@ -100,12 +101,15 @@ t.test(`${operations} signatures leave no object, no handle, no session and no m
     // Buffers of native code are let go of in a turn of the event loop, as a session thread has between two jobs.
     if (index % 500 === 0) await turn();
   }
-  collectGarbage();
-  const grown = privateBytes() - start;
-
   t.same({ ...open, objects: objects() }, before);
   const allowed = (operations - warmUp) * tokenLosesBytes + slackBytes;
-  t.ok(grown <= allowed, `grown by ${grown} bytes, ${allowed} allowed`);
+  // What nobody holds goes back to the kernel in its own time, later on a machine that is busy; what leaked never does.
+  let grown = 0;
+  await until(`memory has grown by no more than ${allowed} bytes`, () => {
+    collectGarbage();
+    grown = privateBytes() - start;
+    return grown <= allowed;
+  }).catch((error: Error) => t.fail(`${error.message}; it has grown by ${grown}`));
   t.comment(`memory grew by ${Math.round(grown / (operations - warmUp))} bytes per signature`);
 });
 
