@@ -5,6 +5,8 @@ import { stringify } from 'yaml';
 import { freePort } from '../scripts/setup/free-port.js';
 import type { NodeStatus } from '../src/primary/operations/status.ts';
 import { exitCodes } from '../src/shared/exit-codes.ts';
+import { createLog } from '../src/shared/log.ts';
+import { installMaintenance } from '../src/shared/maintenance/install.ts';
 import type { JobStatus } from '../src/shared/maintenance/job-statuses.ts';
 import { queueNames } from '../src/shared/maintenance/queues.ts';
 import { makeCertificates } from './support/certificates.ts';
@@ -61,6 +63,16 @@ t.test('migrate makes the queues, once, whoever runs it how often', async (t) =>
     runs.map(() => ({ code: 0, errors: '' })),
   );
   t.match((await runCommand('migrate', '--config', ownersConfig)).out, /is up to date/);
+});
+
+t.test('many that migrate at the same moment do not stand in each other’s way', async (t) => {
+  const log = createLog('silent', {});
+  const all = await Promise.all(Array.from({ length: 8 }, () => installMaintenance(databases.driver, log)));
+  t.same(
+    all,
+    all.map(() => []),
+    'there is nothing left to make',
+  );
 });
 
 t.test('a job that is asked for runs on a node, and list, status and metrics show what it said', async (t) => {

@@ -88,11 +88,15 @@ async function indexesBuilt(boss: PgBoss): Promise<void> {
 /** By which primaries claim a pass over the queues; the version itself is the owner’s. */
 const passColumns = 'cron_on, flow_on, monitor_backoff_on';
 
-/** Rows only. */
+/**
+ * Rows only. One transaction, and one at a time: PostgreSQL refuses to change the rights of one table twice at once (“tuple
+ * concurrently updated”).
+ */
 async function grant(pool: pg.Pool, runtimeRole: string): Promise<void> {
   const { rows } = await pool.query<{ role: string }>('select quote_ident($1) as role', [runtimeRole]);
   const role = rows[0]?.role ?? '';
-  await pool.query(`grant usage on schema ${bossSchema} to ${role};
+  await pool.query(`select pg_advisory_xact_lock(hashtextextended('hsm-driver maintenance rights', 0));
+    grant usage on schema ${bossSchema} to ${role};
     grant select, insert, update, delete on all tables in schema ${bossSchema} to ${role};
     grant usage on all sequences in schema ${bossSchema} to ${role};
     revoke insert, update, delete on ${bossSchema}.version, ${bossSchema}.schedule from ${role};
