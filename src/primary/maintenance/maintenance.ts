@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Clock, JobWithMetadata, PgBoss } from 'pg-boss';
 import type { DriverConfiguration } from '../../shared/configuration/driver.ts';
@@ -38,13 +39,21 @@ export interface MaintenanceOptions {
 
 /** pg-boss takes no less. */
 const stopMs = 1_000;
+/** A statement without an answer for this long was sent into nothing: the server ends each after thirty seconds. */
+const queryTimeoutMs = 35_000;
+const beginAgainMs = 2_000;
 const toldAgainMs = 60_000;
 
 export function createMaintenance({ configuration, hsm, jobs, log, clock }: MaintenanceOptions): Maintenance {
   const { node, database } = configuration;
   const { pollSeconds } = configuration.maintenance;
   const slotKind = configuration.rotation === undefined ? 'signing slot' : 'rotation slot';
-  const name = { applicationName: `hsm-driver maintenance ${node}`, durability: 'durable', max: 2 } as const;
+  const name = {
+    applicationName: `hsm-driver maintenance ${node}`,
+    durability: 'durable',
+    max: 2,
+    queryTimeoutMs,
+  } as const;
   const pool: pg.Pool = createPool(database, name, log);
   // pg-boss takes whole seconds here.
   const seconds = Math.max(1, Math.round(pollSeconds));
@@ -109,11 +118,23 @@ export function createMaintenance({ configuration, hsm, jobs, log, clock }: Main
     }
   }
 
+  /** Repeats what the database, which was there a moment ago, did not answer. @throws AbortError once the node stops */
+  async function persistently(work: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        log.warn({ cause: (error as Error).message }, 'maintenance does not begin yet');
+        await sleep(beginAgainMs, undefined, { signal: stopping.signal });
+      }
+    }
+  }
+
   async function begin(): Promise<void> {
     try {
       // A database that is away, or not migrated yet, is waited for.
       await boss.start({ attempts: Number.MAX_SAFE_INTEGER });
-      await giveUpOwn();
+      await persistently(giveUpOwn);
       running = true;
       view.start();
       if (slotKind === 'signing slot') testKeys.start();
