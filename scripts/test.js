@@ -13,6 +13,8 @@ try {
   const { node } = await setUp();
   // Test programs that start `node` must get the same one.
   const env = { ...process.env, PATH: `${join(root, 'node_modules/.bin')}${delimiter}${process.env.PATH ?? ''}` };
+  // Tests start hundreds of processes from sources: each would take the types out of the same files again.
+  env.NODE_COMPILE_CACHE ??= join(root, '.cache/compiled');
   const tap = join(root, 'node_modules/tap/dist/esm/run.mjs');
   await buildTap(node, tap, env);
   process.exitCode = await runChild(node, [tap, ...process.argv.slice(2)], { env });

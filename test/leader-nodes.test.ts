@@ -5,6 +5,7 @@ import { createLog } from '../src/shared/log.ts';
 import { makeCertificates } from './support/certificates.ts';
 import { openTestDatabases } from './support/database.ts';
 import { type DriverNode, isAlive, type LogLine, startNode, writeNodeConfiguration } from './support/driver-node.ts';
+import { startTimer } from './support/in-time.ts';
 import { openScriptedApi } from './support/scripted-api.ts';
 import { makeKey } from './support/slot-worker.ts';
 import { createKeyStore } from './support/soft-token.ts';
@@ -40,32 +41,28 @@ t.test('a leader that was paused finds another one in its place, and never acts 
   const [leader, other] = leads(nodes[0]) === 1 ? nodes : [nodes[1], nodes[0]];
   const workers = nodes.map((node) => node.log.find((line) => line.msg === 'slot ready')?.pid ?? -1);
   process.kill(leader.pid, 'SIGSTOP');
-  const paused = performance.now();
-  const taken = await other.line('leads the cluster');
-  const ms = Math.round(performance.now() - paused);
-  t.comment(`taken over ${ms} ms after the pause`);
-  t.ok(ms < 5_000);
+  const taken = startTimer(t);
+  const { epoch } = await other.line('leads the cluster');
+  taken('taken over from the one that was paused', 5_000);
   t.match(await other.line('cluster alarm'), { alarm: /^node node-\d is dead$/ });
   t.match(await makeKey(api), { id: /^key-/ }, 'signing goes on');
   process.kill(leader.pid, 'SIGCONT');
   await leader.line('leads the cluster no more');
   t.match(await other.line('cluster alarm is over'), { alarm: /^node node-\d is dead$/ });
   const { rows } = await pool.query<{ epoch: number }>('select epoch from leader');
-  t.equal(rows[0]?.epoch, taken.epoch, 'the one that was paused has written nothing');
+  t.equal(rows[0]?.epoch, epoch, 'the one that was paused has written nothing');
   t.equal(leads(other), 1);
   for (const pid of workers) t.ok(isAlive(pid), 'no worker was touched');
 });
 
-t.test('a leader that is killed is followed by another one within five seconds', async (t) => {
+t.test('a leader that is killed is followed by another one', async (t) => {
   const nodes = await startBoth(t);
   await until('one leads', () => leads(nodes[0]) + leads(nodes[1]) === 1);
   const [leader, other] = leads(nodes[0]) === 1 ? nodes : [nodes[1], nodes[0]];
   process.kill(leader.pid, 'SIGKILL');
-  const killed = performance.now();
+  const taken = startTimer(t);
   await other.line('leads the cluster');
-  const ms = Math.round(performance.now() - killed);
-  t.comment(`taken over ${ms} ms after the kill`);
-  t.ok(ms < 5_000);
+  taken('taken over from the one that was killed', 5_000);
 });
 
 t.test('a reload of all nodes at once replaces one worker after the other', async (t) => {

@@ -11,6 +11,7 @@ import type { DatabaseConfiguration } from '../src/shared/configuration/sections
 import { createPool } from '../src/shared/database/pool.ts';
 import { createLog } from '../src/shared/log.ts';
 import { openTestDatabases } from './support/database.ts';
+import { startTimer } from './support/in-time.ts';
 import { openTcpProxy } from './support/tcp-proxy.ts';
 import { until } from './support/until.ts';
 
@@ -95,10 +96,10 @@ t.test('a leader that ends hands over at once', async (t) => {
   const [a, b] = [join(t, 'node-1'), join(t, 'node-2')];
   await until('one leads', () => a.leads() || b.leads());
   const [leader, other] = a.leads() ? [a, b] : [b, a];
-  const began = performance.now();
+  const taken = startTimer(t);
   await leader.stop();
   await until('the other leads', () => other.leads());
-  t.ok(performance.now() - began < 5_000);
+  taken('taken over from the one that ended', 5_000);
   await until('it is gone, not dead', () => other.view().nodes.length === 1);
 });
 
@@ -109,7 +110,7 @@ t.test('a leader in a black hole knows that it leads no more before another lead
   const other = join(t, 'node-2');
   await until('the other follows', () => other.view().leader?.node === 'node-1');
   proxy.freeze();
-  const frozen = performance.now();
+  const taken = startTimer(t);
   let lostAt = 0;
   let tookAt = 0;
   await until('taken over', () => {
@@ -119,8 +120,7 @@ t.test('a leader in a black hole knows that it leads no more before another lead
     return tookAt > 0;
   });
   t.ok(lostAt > 0 && lostAt <= tookAt);
-  t.comment(`lost after ${Math.round(lostAt - frozen)} ms, taken over after ${Math.round(tookAt - frozen)} ms`);
-  t.ok(tookAt - frozen < 5_000);
+  taken('taken over from the one in a black hole', 5_000);
   await until('the other sees its death', () => other.view().nodes.some((one) => one.node === 'node-1' && !one.live));
   await until('and says so', () => other.view().verdict?.alarms.includes('node node-1 is dead'));
   proxy.thaw();

@@ -3,6 +3,7 @@ import t from 'tap';
 import { makeCertificates } from './support/certificates.ts';
 import { openTestDatabases } from './support/database.ts';
 import { isAlive, startNode, writeNodeConfiguration } from './support/driver-node.ts';
+import { startTimer } from './support/in-time.ts';
 import { openScriptedApi } from './support/scripted-api.ts';
 import { makeKey, signOffer } from './support/slot-worker.ts';
 import { createKeyStore } from './support/soft-token.ts';
@@ -37,10 +38,10 @@ t.test('a node with two slots makes keys and signs; Ctrl-C ends all of it in tim
   for (const offer of offers) api.offer(offer);
   for (const offer of offers) t.match(await api.outcome(offer.id), { kind: 'Signatures', publicKey: key.publicKey });
 
-  const began = performance.now();
+  const taken = startTimer(t);
   node.signalGroup('SIGINT');
   t.strictSame(await node.exited, { code: 0, signal: null });
-  t.ok(performance.now() - began < 5_000);
+  taken('stopped', 5_000);
   t.ok(node.count('stopped') === 1);
   for (const { pid } of ready) t.notOk(isAlive(pid), 'no worker is left');
   t.equal(api.released.length, 2, 'both instances are released');
@@ -71,14 +72,12 @@ t.test('a worker that is killed while it holds work is replaced, and its work go
   const offer = signOffer(key.id);
   api.offer(offer);
   await until('held', () => api.leaseCalls.at(-1)?.holding.includes(offer.id));
-  const killed = performance.now();
+  const taken = startTimer(t);
   process.kill(first.pid, 'SIGKILL');
   await until('released', () => instance !== undefined && api.released.includes(instance));
   api.intercept = undefined;
   await until('a new instance polls', () => api.leaseCalls.at(-1)?.instance !== instance);
-  const ms = Math.round(performance.now() - killed);
-  t.comment(`${ms} ms from the kill to the new instance's first call`);
-  t.ok(ms < 5_000);
+  taken('from the kill to the first call of the new instance', 5_000);
   t.match(await api.outcome(offer.id), { kind: 'Signatures', publicKey: key.publicKey });
   t.match(await node.line('worker gone; it is replaced'), { slot: 'a', signal: 'SIGKILL', restartInMs: 0 });
   t.match(await node.line('instance released'), { instance });
@@ -91,10 +90,10 @@ t.test('a worker that does not answer is killed: the node still ends in time', a
   const node = startNode(t, await writeNodeConfiguration(t, parts));
   const { pid } = await node.line('slot ready');
   process.kill(pid, 'SIGSTOP');
-  const began = performance.now();
+  const taken = startTimer(t);
   process.kill(node.pid, 'SIGTERM');
   t.strictSame(await node.exited, { code: 0, signal: null });
-  t.ok(performance.now() - began < 5_000, `${Math.round(performance.now() - began)} ms`);
+  taken('stopped with a worker that does not answer', 5_000);
   t.match(await node.line('worker ended'), { how: 'killed', signal: 'SIGKILL' });
   t.notOk(isAlive(pid));
 });
@@ -105,10 +104,10 @@ t.test('a second signal means now', async (t) => {
   process.kill(pid, 'SIGSTOP');
   process.kill(node.pid, 'SIGINT');
   await node.line('stopping');
-  const began = performance.now();
+  const taken = startTimer(t);
   process.kill(node.pid, 'SIGINT');
   await node.exited;
-  t.ok(performance.now() - began < 2_000);
+  taken('stopped at once', 2_000);
   t.notOk(isAlive(pid));
 });
 
@@ -119,7 +118,7 @@ t.test('a worker whose primary is gone tells what is journaled and ends', async 
   const offer = signOffer(key.id);
   api.offer(offer);
   process.kill(node.pid, 'SIGKILL');
-  const began = performance.now();
+  const taken = startTimer(t);
   await until('the worker is gone', () => !isAlive(pid));
-  t.ok(performance.now() - began < 3_000);
+  taken('the worker ended', 3_000);
 });

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { openTestDatabases } from './support/database.ts';
+import { startTimer } from './support/in-time.ts';
 import { keyRequest, makeKey, openDriver, openQueue, secp256k1, signRequest } from './support/queue.ts';
 
 const databases = await openTestDatabases(t);
@@ -12,9 +13,9 @@ t.test('a process that stops still hands out what its own callers wait for, with
   const request = signRequest(key.id);
   await queue.application.submit(request);
   t.match(await driver.lease(1, 5_000), [{ id: request.id }]);
-  const began = performance.now();
+  const taken = startTimer(t);
   t.strictSame(await driver.lease(1, 5_000, [request.id]), []);
-  t.ok(performance.now() - began < 4_000, 'answered at once');
+  taken('answered at once', 4_000);
 });
 
 t.test('after an outage of the API the slots that were there before have a moment to come back', async (t) => {

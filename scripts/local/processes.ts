@@ -57,7 +57,7 @@ export function startDriverProcess(
     cwd: sources ?? repository,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env.PATH, HOME: process.env.HOME },
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE },
   });
   const waiting = new Map<string, PromiseWithResolvers<Record<string, unknown>>>();
   const seen = new Map<string, Record<string, unknown>>();

@@ -67,7 +67,7 @@ export function startNode(t: Test, configFile: string): DriverNode {
   const child = spawn(program, args, {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env.PATH, NOT_FOR_WORKERS: 'secret' },
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, NOT_FOR_WORKERS: 'secret' },
   });
   const log: LogLine[] = [];
   let errors = '';
