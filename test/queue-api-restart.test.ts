@@ -30,3 +30,17 @@ t.test('after an outage of the API the slots that were there before have a momen
   const later = await openQueue(t, databases.api);
   t.throws(() => later.application.requireCapacity('test', 'Sign', secp256k1), { code: 'NO_SIGNER_READY' });
 });
+
+t.test('a slot that ended a moment ago has a moment to be followed by another one', async (t) => {
+  const before = await openQueue(t, databases.api);
+  await before.pool.query('update driver_instance set ended_at = now()');
+  const driver = openDriver(before, 'node-a');
+  await driver.lease(1, 0);
+  await driver.release();
+  const after = await openQueue(t, databases.api);
+  t.doesNotThrow(() => after.application.requireCapacity('test', 'Sign', secp256k1));
+
+  await before.pool.query("update driver_instance set seen_at = now() - interval '11 seconds'");
+  const later = await openQueue(t, databases.api);
+  t.throws(() => later.application.requireCapacity('test', 'Sign', secp256k1), { code: 'NO_SIGNER_READY' });
+});

@@ -45,7 +45,7 @@ t.test('a request at which every slot fails, though its HSM is sound, has failed
   for (const driver of drivers) await driver.lease(0, 0);
   await queue.application.submit(request);
   t.equal(await circle(request, drivers, retryable('HSM_DEVICE_FAULT')), 2 + maxRepeatedFaults);
-  t.match(await queue.application.hold(request.id, 1_000), {
+  t.match(await queue.application.hold(request.id, 10_000), {
     state: 'failed',
     errorCode: 'ATTEMPTS_EXHAUSTED',
     errorMessage: `slots failed at it ${2 + maxRepeatedFaults} times, at last: HSM_DEVICE_FAULT: HSM_DEVICE_FAULT it was`,
@@ -105,5 +105,5 @@ t.test('a key request, which never expires, fails in the end whatever the slots 
   for (const driver of drivers) await driver.lease(0, 0);
   await queue.application.submit(request);
   t.equal(await circle(request, drivers, retryable('CURVE_NOT_SUPPORTED')), 2 + maxRepeatedFaults);
-  t.match(await queue.application.hold(request.id, 1_000), { state: 'failed', errorCode: 'ATTEMPTS_EXHAUSTED' });
+  t.match(await queue.application.hold(request.id, 10_000), { state: 'failed', errorCode: 'ATTEMPTS_EXHAUSTED' });
 });

@@ -3,7 +3,7 @@ import { openTestDatabases } from './support/database.ts';
 import { makeKey, openDriver, openQueue, secp256k1, signatures, signRequest } from './support/queue.ts';
 
 const databases = await openTestDatabases(t);
-const queue = await openQueue(t, databases.api, 1_000);
+const queue = await openQueue(t, databases.api, 2_500);
 
 t.test('without a capable slot a new request is refused and nothing is stored', async (t) => {
   t.throws(() => queue.application.requireCapacity('test', 'Sign', secp256k1), { code: 'NO_SIGNER_READY' });
@@ -17,7 +17,7 @@ t.test('a signature that nobody made in time has failed, and a late one is refus
   const request = signRequest(key.id);
   await queue.application.submit(request);
   const driver = openDriver(queue, 'node-a');
-  const [leased] = await driver.lease(1, 1_000);
+  const [leased] = await driver.lease(1, 10_000);
   t.match(await queue.application.hold(request.id, 10_000), { state: 'failed', errorCode: 'EXPIRED' });
   t.equal(await driver.report(leased ?? { id: '', lease: '' }, signatures(key.publicKey)), 'conflict');
 });

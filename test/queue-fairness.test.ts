@@ -32,7 +32,7 @@ t.test('an organisation that sends many requests at once does not keep others wa
   const single = from('or-other');
   await queue.application.submit(single);
   const driver = openDriver(queue, 'node-a');
-  const order = (await Promise.all([driver.lease(10, 1_000)])).flat().map(({ id }) => id);
+  const order = (await Promise.all([driver.lease(10, 10_000)])).flat().map(({ id }) => id);
   t.ok(order.includes(single.id), 'it is among the first ten of 51');
   await driver.release();
 });
@@ -43,7 +43,7 @@ t.test('an organisation with a higher priority goes first', async (t) => {
   const first = from('or-first');
   await queue.application.submit(first);
   const driver = openDriver(queue, 'node-a');
-  t.match(await driver.lease(1, 1_000), [{ id: first.id }]);
+  t.match(await driver.lease(1, 10_000), [{ id: first.id }]);
   await driver.release();
 });
 

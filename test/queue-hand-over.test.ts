@@ -111,7 +111,7 @@ t.test('what is being handed to a call that ends goes back at the next call, and
     const { rows } = await queue.pool.query('select state, attempts from request where id = $1', [row.id]);
     t.match(rows, [{ state: 'queued', attempts: 0 }]);
     const next = openDriver(queue, 'node-b');
-    const [leased] = await next.lease(1, 1_000);
+    const [leased] = await next.lease(1, 10_000);
     t.match(leased, { id: request.id, attempt: 1 });
     t.equal(await next.report(leased ?? { id: '', lease: '' }, signatures(key.publicKey)), 'accepted');
     await next.release();
@@ -136,7 +136,7 @@ t.test('an instance that ended while its call waited is handed nothing', async (
   t.match(await queue.application.submit(request), { row: { state: 'queued' }, fresh: true });
   t.match(await waiting, []);
   const next = openDriver(queue, 'node-b');
-  const [leased] = await next.lease(1, 1_000);
+  const [leased] = await next.lease(1, 10_000);
   t.equal(await next.report(leased ?? { id: '', lease: '' }, signatures(key.publicKey)), 'accepted');
   await next.release();
 });
@@ -145,7 +145,7 @@ t.test('a lease is renewed when it is some seconds old, and its row is left alon
   const driver = openDriver(queue, 'node-a');
   const request = signRequest(key.id);
   await queue.application.submit(request);
-  const leased = await driver.lease(1, 1_000);
+  const leased = await driver.lease(1, 10_000);
   const row = async () =>
     (
       await queue.pool.query(

@@ -22,9 +22,9 @@ t.test(
     const request = signRequest(key.id);
     await queue.application.submit(request);
     const [first, second] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
-    const [leased] = await first.lease(1, 1_000);
+    const [leased] = await first.lease(1, 10_000);
     await first.lease(0, 0); // The answer was lost: what it does not hold goes back.
-    const [again] = await second.lease(1, 1_000);
+    const [again] = await second.lease(1, 10_000);
     t.equal(again?.id, leased?.id);
     const result = signatures(key.publicKey);
     const late = { id: request.id, lease: leased?.lease ?? '' };
@@ -40,7 +40,7 @@ t.test('signatures against another public key than the API knows are refused and
   const request = signRequest(key.id);
   await queue.application.submit(request);
   const driver = openDriver(queue, 'node-a');
-  const [leased] = await driver.lease(1, 1_000);
+  const [leased] = await driver.lease(1, 10_000);
   t.equal(
     await driver.report(leased ?? { id: '', lease: '' }, signatures(`03${randomBytes(32).toString('hex')}`)),
     'conflict',
@@ -53,7 +53,7 @@ t.test('a secp256k1 signature without its recid is refused, and the request goes
   const request = signRequest(key.id);
   await queue.application.submit(request);
   const driver = openDriver(queue, 'node-a');
-  const [leased] = await driver.lease(1, 1_000);
+  const [leased] = await driver.lease(1, 10_000);
   const good = signatures(key.publicKey);
   const bare = { ...good, signatures: good.signatures.map(({ rs }) => ({ rs })) };
   t.equal(await driver.report(leased ?? { id: '', lease: '' }, bare), 'conflict');
@@ -65,7 +65,7 @@ t.test('a public key without its HSM’s attestation is never stored', async (t)
   const request = keyRequest();
   await queue.application.submit(request);
   const driver = openDriver(queue, 'node-a');
-  const [leased] = await driver.lease(1, 1_000);
+  const [leased] = await driver.lease(1, 10_000);
   const lease = { id: request.id, lease: leased?.lease ?? '' };
   const publicKey = `02${randomBytes(32).toString('hex')}`;
   const thief = `02${randomBytes(32).toString('hex')}`;
@@ -83,11 +83,11 @@ t.test('errors count only with the live lease; an error for good is final', asyn
   const request = signRequest(key.id);
   await queue.application.submit(request);
   const driver = openDriver(queue, 'node-a');
-  const [leased] = await driver.lease(1, 1_000);
+  const [leased] = await driver.lease(1, 10_000);
   const error = { kind: 'Error', code: 'KEY_UNUSABLE', message: 'the blob does not open', retryable: false } as const;
   t.equal(await driver.report({ id: request.id, lease: randomUUID() }, error), 'unknown');
   t.equal(await driver.report({ id: request.id, lease: leased?.lease ?? '' }, error), 'accepted');
-  t.match(await queue.application.hold(request.id, 1_000), { state: 'failed', errorCode: 'KEY_UNUSABLE' });
+  t.match(await queue.application.hold(request.id, 10_000), { state: 'failed', errorCode: 'KEY_UNUSABLE' });
   t.equal(await driver.report({ id: request.id, lease: leased?.lease ?? '' }, signatures(key.publicKey)), 'conflict');
 });
 
@@ -98,7 +98,7 @@ t.test(
     await queue.application.submit(request);
     const [faulty, healthy] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
     const fault = { kind: 'Error', code: 'HSM_DEVICE_FAULT', message: 'CKR_DEVICE_ERROR', retryable: true } as const;
-    const [leased] = await faulty.lease(1, 1_000);
+    const [leased] = await faulty.lease(1, 10_000);
     const other = healthy.lease(1, 5_000);
     t.equal(await faulty.report(leased ?? { id: '', lease: '' }, fault), 'accepted');
     t.match(await faulty.lease(1, 0), [], 'not again to the one that gave it back');
@@ -120,7 +120,7 @@ t.test('a key that one slot does not open is tried alone at a second slot, whose
   const request = signRequest(key.id);
   await queue.application.submit(request);
   const [one, other] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
-  const [leased] = await one.lease(1, 1_000);
+  const [leased] = await one.lease(1, 10_000);
   const second = other.lease(1, 5_000);
   t.equal(await one.report(leased ?? nobody, notOpened), 'accepted');
   t.match(await one.lease(1, 0), [], 'not again to the one that does not open it');
@@ -135,11 +135,11 @@ t.test('when a second slot does not open it either, the request has failed for g
   const request = signRequest(key.id);
   await queue.application.submit(request);
   const [one, other] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
-  const [leased] = await one.lease(1, 1_000);
+  const [leased] = await one.lease(1, 10_000);
   const second = other.lease(1, 5_000);
   await one.report(leased ?? nobody, notOpened);
   t.equal(await other.report((await second)[0] ?? nobody, notOpened), 'accepted');
-  const row = await queue.application.hold(request.id, 1_000);
+  const row = await queue.application.hold(request.id, 10_000);
   t.match(row, { state: 'failed', errorCode: 'KEY_UNUSABLE', errorMessage: 'the blob does not open' });
 });
 
@@ -147,16 +147,16 @@ t.test('a second worker of the same slot is no second slot', async (t) => {
   const request = signRequest(key.id);
   await queue.application.submit(request);
   const [one, same, other] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
-  const [leased] = await one.lease(1, 1_000);
+  const [leased] = await one.lease(1, 10_000);
   // The other slot lives, and has no room yet.
   await Promise.all([same.lease(0, 0), other.lease(0, 0)]);
   await one.report(leased ?? nobody, notOpened);
-  const [again] = await same.lease(1, 1_000);
+  const [again] = await same.lease(1, 10_000);
   t.match(again, { id: request.id });
   await other.lease(0, 0);
   await same.report(again ?? nobody, notOpened);
   t.match(await queue.application.find(organisation, request.id), { state: 'queued' });
-  const [last] = await other.lease(1, 1_000);
+  const [last] = await other.lease(1, 10_000);
   t.equal(await other.report(last ?? nobody, signatures(key.publicKey)), 'accepted');
 });
 
@@ -165,9 +165,9 @@ t.test('where no other slot lives that can do it, the first word is the last', a
   await queue.pool.query('update driver_instance set ended_at = now() where ended_at is null');
   await queue.application.submit(request);
   const one = openDriver(queue, 'node-a');
-  const [leased] = await one.lease(1, 1_000);
+  const [leased] = await one.lease(1, 10_000);
   await one.report(leased ?? nobody, notOpened);
-  t.match(await queue.application.hold(request.id, 1_000), { state: 'failed', errorCode: 'KEY_UNUSABLE' });
+  t.match(await queue.application.hold(request.id, 10_000), { state: 'failed', errorCode: 'KEY_UNUSABLE' });
 });
 
 t.test('an outcome from an instance of another node is refused', async (t) => {

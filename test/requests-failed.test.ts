@@ -43,7 +43,7 @@ t.test('what failed for good is listed with its reason, what was signed is not',
   const [bad, good] = [signRequest(key.id), signRequest(key.id)];
   for (const request of [bad, good]) await queue.application.submit(request);
   const driver = openDriver(queue, 'node-a');
-  for (const leased of await driver.lease(2, 1_000)) {
+  for (const leased of await driver.lease(2, 10_000)) {
     const error = { kind: 'Error', code: 'KEY_UNUSABLE', message: 'the blob does not open', retryable: false } as const;
     await driver.report(leased, leased.id === bad.id ? error : signatures(key.publicKey));
   }

@@ -135,7 +135,7 @@ export async function makeKey(queue: Queue): Promise<{ readonly id: string; read
   const driver = openDriver(queue, 'key-maker');
   const request = keyRequest();
   await queue.application.submit(request);
-  const [leased] = await driver.lease(1, 1_000);
+  const [leased] = await driver.lease(1, 10_000);
   if (leased === undefined) throw new Error('the key request was not leased');
   const publicKey = `02${randomBytes(32).toString('hex')}`;
   const attestation = attest({ organisation, keyId: request.id, requestId: request.id, publicKey });

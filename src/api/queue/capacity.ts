@@ -2,7 +2,11 @@ import type pg from 'pg';
 import { CodedError } from '../../shared/errors.ts';
 import { type Capability, capability, type KeyType, type RequestKind } from '../../shared/keys.ts';
 
-/** A new request is refused when no capable slot was ready for this long: longer than any failover takes. */
+/**
+ * A new request is refused when no capable slot was ready for this long: longer than any failover takes. It does not matter
+ * how the last one ended: a slot that was restarted in good order, or whose killed worker was released by its primary, has
+ * a successor in a moment, for which a request can wait.
+ */
 const graceMs = 10_000;
 /**
  * Drivers cannot have been seen while no process of the API, or no database, was there to see them. After such a gap the
@@ -30,8 +34,8 @@ export function createCapacity(pool: pg.Pool, holdMs: number) {
       const lookBackMs = nowMs - watchingSinceMs < graceMs ? longestOutageMs : graceMs;
       const { rows } = await pool.query<{ key_store: string; capability: string }>(
         `select distinct key_store, unnest(capabilities) as capability from driver_instance
-         where ended_at is null and seen_at > now() - $1 * interval '1 millisecond'`,
-        [lookBackMs],
+         where seen_at > now() - (case when ended_at is null then $1 else $2 end)::float8 * interval '1 millisecond'`,
+        [lookBackMs, graceMs],
       );
       refreshedMs = performance.now();
       able = new Set(rows.map((row) => word(row.key_store, row.capability)));
