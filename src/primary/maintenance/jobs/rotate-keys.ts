@@ -1,10 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type pg from 'pg';
 import type { Opened } from '../../../shared/audit/event.ts';
 import { openAuditLog } from '../../../shared/audit/open-log.ts';
 import { inTransaction } from '../../../shared/database/transaction.ts';
 import type { MovedKey } from '../../../shared/hsm-work.ts';
-import { type Attempt, writeUnder } from '../../../shared/maintenance/attempt.ts';
+import { writeUnder } from '../../../shared/maintenance/attempt.ts';
 import type { JobSaid } from '../../../shared/maintenance/reports.ts';
 import { rotationEvent } from '../../../shared/rotation/rotation-event.ts';
 import {
@@ -19,6 +17,8 @@ import {
 import { pausedAlarm, pauseRotation } from '../../rotation/pause-rotation.ts';
 import type { RotationLeave } from '../../rotation/rotation-leave.ts';
 import type { Job, JobRun } from '../job.ts';
+import { moveKeys, storeMoved } from './rotation-batch.ts';
+import { createPace, type RotationPace } from './rotation-pace.ts';
 
 export interface RotationJobOptions {
   /** As the configuration in force says when a batch is done. */
@@ -102,8 +102,8 @@ async function onePass(run: JobRun, rotation: Rotation, pace: RotationPace, look
     const last = keyIds.at(-1);
     if (last === undefined) return { moved, stuck, end: 'through' };
     after = last;
-    const answers = await ask(run, rotation, keyIds);
-    const stored = await store(run.pool, run.attempt, rotation, answers);
+    const answers = await moveKeys(run, rotation, keyIds);
+    const stored = await storeMoved(run.pool, run.attempt, rotation, answers);
     if (stored === undefined) return { moved, stuck, end: 'stopped' };
     moved += stored;
     for (const one of answers) if (one.verdict !== 'moved' && stuck.length < mostStuck) stuck.push(one);
@@ -114,54 +114,6 @@ async function onePass(run: JobRun, rotation: Rotation, pace: RotationPace, look
     }
     await pace.wait(keyIds.length, run.signal);
   }
-}
-
-async function ask(
-  { hsm, signal }: JobRun,
-  rotation: Rotation,
-  keyIds: readonly string[],
-): Promise<readonly MovedKey[]> {
-  const { kind, fromId, toId } = rotation;
-  switch (kind) {
-    case 'master-key':
-      return await hsm.ask<'rewrap-keys'>({ kind: 'rewrap-keys', keyIds, fromId, toId }, signal);
-    case 'integrity-key':
-      return await hsm.ask<'retag-keys'>({ kind: 'retag-keys', keyIds, fromId, toId }, signal);
-    default:
-      return kind satisfies never;
-  }
-}
-
-/** @returns how many rows changed; undefined when the rotation runs no more. @throws AttemptOver */
-async function store(
-  pool: pg.Pool,
-  attempt: Attempt,
-  { id, kind }: Rotation,
-  answers: readonly MovedKey[],
-): Promise<number | undefined> {
-  const rows = answers.filter((one) => one.verdict === 'moved');
-  const bytes = (text: string): Buffer => Buffer.from(text, 'base64');
-  const keyIds = rows.map((row) => row.keyId);
-  const oldTags = rows.map((row) => bytes(row.oldTag));
-  const tags = rows.map((row) => bytes(row.tag));
-  const [text, values] =
-    kind === 'master-key'
-      ? [
-          'rewrap_keys($4::uuid, $5::text[], $6::bytea[], $8::bytea[], $9::text[], $10::bigint[], $7::bytea[])',
-          [
-            rows.map((row) => bytes(row.blob)),
-            rows.map((row) => row.wrapAlgorithm),
-            rows.map((row) => row.wrapMechanism),
-          ],
-        ]
-      : ['retag_keys($4::uuid, $5::text[], $6::bytea[], $7::bytea[])', []];
-  const [answer] = await writeUnder<{ moved: string; running: boolean }>(
-    pool,
-    attempt,
-    `select ${text} as moved, exists (select from rotation where id = $4 and state = 'running') as running from attempt`,
-    [id, keyIds, oldTags, tags, ...values],
-  );
-  return answer?.running === true ? Number(answer.moved) : undefined;
 }
 
 /** The proof and its audit entry, in one transaction. @returns undefined when it runs no more. */
@@ -198,40 +150,6 @@ function stuckAlarms(rotation: Rotation, stuck: readonly MovedKey[]): string[] {
   const some = stuck.slice(0, 5).map((one) => `${one.keyId} (${one.verdict === 'moved' ? 'changed' : one.problem})`);
   const more = stuck.length > some.length ? `, and ${stuck.length - some.length} more` : '';
   return [`rotation ${rotationSubject(rotation)} cannot move ${stuck.length} keys: ${some.join(', ')}${more}`];
-}
-
-interface RotationPace {
-  count(moved: number): void;
-  /** Until the next batch may begin. @throws AbortError */
-  wait(keys: number, signal: AbortSignal): Promise<void>;
-  facts(): Record<string, number>;
-}
-
-function createPace(keysPerSecond: () => number, toMove: number): RotationPace {
-  const began = performance.now();
-  let moved = 0;
-  let nextAt = began;
-  return {
-    count(more) {
-      moved += more;
-    },
-    async wait(keys, signal) {
-      // What was lost is not made up for: a burst would disturb whom the limit protects.
-      nextAt = Math.max(nextAt, performance.now() - 1_000) + (keys * 1_000) / keysPerSecond();
-      const restMs = nextAt - performance.now();
-      if (restMs > 0) await sleep(restMs, undefined, { signal });
-    },
-    facts() {
-      const perSecond = moved / Math.max(0.001, (performance.now() - began) / 1_000);
-      const remaining = Math.max(0, toMove - moved);
-      return {
-        moved,
-        remaining,
-        keysPerSecond: Math.round(perSecond * 10) / 10,
-        ...(perSecond > 0 ? { remainingSeconds: Math.ceil(remaining / perSecond) } : {}),
-      };
-    },
-  };
 }
 
 function said(facts: JobSaid['facts'], alarms: readonly string[] = []): JobSaid {
