@@ -52,6 +52,7 @@ export interface SlotWorkerOptions {
   readonly database: DatabaseConfiguration;
   readonly node?: string;
   readonly hsm?: SoftwareHsm;
+  /** Session threads that it believes to have: it may always hold as many requests, however slow the machine is. */
   readonly threads?: number;
   readonly keepAliveMs?: number;
   /** What callers must have authorised; default: the API is believed. */
@@ -125,7 +126,7 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
   worker.work = startWork({
     keyStore,
     writer: { slot: `slot-${node}`, instance },
-    threads: options.threads ?? 2,
+    threads: options.threads ?? 16,
     keepAliveMs: options.keepAliveMs ?? 30_000,
     masterKeyId: 'mk-test',
     integrityKeyId: 'ik-test',
