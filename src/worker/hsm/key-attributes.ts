@@ -11,8 +11,9 @@ import type { Session } from './session.ts';
 
 export type KeyAttributes = readonly (readonly [name: string, type: number, wanted: boolean])[];
 
-/** Each of these stops an attack that was run (a PIN holder sets CKA_DECRYPT and reads every blob). */
+/** Each of these stops an attack that was run (a PIN holder sets CKA_DECRYPT and reads every blob), or a use without a login. */
 export const masterKeyAttributes: KeyAttributes = [
+  ['CKA_PRIVATE', CKA.PRIVATE, true],
   ['CKA_SENSITIVE', CKA.SENSITIVE, true],
   ['CKA_EXTRACTABLE', CKA.EXTRACTABLE, false],
   ['CKA_WRAP', CKA.WRAP, true],
