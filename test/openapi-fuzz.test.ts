@@ -32,7 +32,7 @@ async function install(): Promise<string | undefined> {
   }
 }
 
-t.setTimeout(600_000);
+t.setTimeout(900_000);
 const missing = await install();
 
 /** What is fuzzed is signed on its way, as a client would sign it: else nothing behind a user action would be reached. */
@@ -74,12 +74,12 @@ t.test('what is fuzzed from the document is answered as the document says', { sk
     [
       ...['run', `${url}/openapi.json`, '--header', 'x-dfns-useraction: signed on the way'],
       ...['--checks', checks, '--max-examples', '10', '--phases', 'coverage,fuzzing', '--suppress-health-check', 'all'],
-      ...['--seed', '1', '--no-color', '--request-timeout', '10'],
+      ...['--seed', '1', '--no-color', '--request-timeout', '60'],
     ],
     // What it finds it writes below its own directory.
-    { cwd: directory, timeout: 280_000, maxBuffer: 16 * 1024 * 1024, env: { PATH: process.env.PATH } },
+    { cwd: directory, timeout: 560_000, maxBuffer: 16 * 1024 * 1024, env: { PATH: process.env.PATH } },
   ).catch((error: { stdout?: string; message: string }) => {
-    t.fail((error.stdout ?? error.message).slice(-6_000));
+    t.fail('schemathesis ended badly', { said: (error.stdout ?? error.message).slice(-6_000) });
     return { stdout: error.stdout ?? '' };
   });
   t.comment(stdout.slice(-1200));
