@@ -62,7 +62,7 @@ t.test('an organisation with too many open requests is refused and nothing is st
 });
 
 t.test('a request that would wait longer than its caller is held is refused', async (t) => {
-  await openDriver(queue, 'node-a').lease(0, 0);
+  await openDriver(queue, 'node-a').lease(1, 0);
   await queue.application.submit(from('or-other'));
   t.doesNotThrow(() => queue.application.requireCapacity('test', 'Sign', secp256k1));
   await databases.asOwner("update request set created_at = now() - interval '1 minute' where state = 'queued'");

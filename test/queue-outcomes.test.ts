@@ -148,12 +148,12 @@ t.test('a second worker of the same slot is no second slot', async (t) => {
   await queue.application.submit(request);
   const [one, same, other] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
   const [leased] = await one.lease(1, 10_000);
-  // The other slot lives, and has no room yet.
-  await Promise.all([same.lease(0, 0), other.lease(0, 0)]);
+  // The other slot lives, and finds nothing yet.
+  t.strictSame(await Promise.all([same.lease(1, 0), other.lease(1, 0)]), [[], []]);
   await one.report(leased ?? nobody, notOpened);
   const [again] = await same.lease(1, 10_000);
   t.match(again, { id: request.id });
-  await other.lease(0, 0);
+  t.strictSame(await other.lease(1, 0), []);
   await same.report(again ?? nobody, notOpened);
   t.match(await queue.application.find(organisation, request.id), { state: 'queued' });
   const [last] = await other.lease(1, 10_000);

@@ -7,7 +7,7 @@ import { type Capability, capability, type KeyType, type RequestKind } from '../
  * how the last one ended: a slot that was restarted in good order, or whose killed worker was released by its primary, has
  * a successor in a moment, for which a request can wait.
  */
-const graceMs = 10_000;
+export const graceMs = 10_000;
 /**
  * Drivers cannot have been seen while no process of the API, or no database, was there to see them. After such a gap the
  * last ones that were seen have `graceMs` to come back before anything is refused for want of them.
@@ -34,7 +34,7 @@ export function createCapacity(pool: pg.Pool, holdMs: number) {
       const lookBackMs = nowMs - watchingSinceMs < graceMs ? longestOutageMs : graceMs;
       const { rows } = await pool.query<{ key_store: string; capability: string }>(
         `select distinct key_store, unnest(capabilities) as capability from driver_instance
-         where seen_at > now() - (case when ended_at is null then $1 else $2 end)::float8 * interval '1 millisecond'`,
+         where least(seen_at, takes_nothing_since) > now() - (case when ended_at is null then $1 else $2 end)::float8 * interval '1 millisecond'`,
         [lookBackMs, graceMs],
       );
       refreshedMs = performance.now();

@@ -8,7 +8,7 @@ import { acceptFirstSignatures, restOf } from './first-signatures.ts';
 import { createGivenLeases } from './given-leases.ts';
 import type { HeldRows } from './held-rows.ts';
 import type { HintSender } from './hints.ts';
-import { type DriverNode, renew, take } from './lease.ts';
+import { type DriverNode, renew, take, takesWork } from './lease.ts';
 import { complete } from './outcomes.ts';
 import type { Presence } from './presence.ts';
 import { type WaitingDrivers, waitForWork } from './waiting-drivers.ts';
@@ -81,7 +81,7 @@ export function createDriverSide(parts: DriverSideParts): DriverQueue {
           given.renewed(node, call);
           if (returned > 0) workCameBack();
         }
-        capacity.note(node.keyStore, call.capabilities);
+        if (takesWork(call)) capacity.note(node.keyStore, call.capabilities);
         const { instance, capabilities, max } = call;
         if (max === 0) {
           drivers.hasNoRoom(instance);

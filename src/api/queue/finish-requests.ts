@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Signature } from '../../shared/driver-protocol.ts';
+import { graceMs } from './capacity.ts';
 import { maxAttempts } from './expiry.ts';
 import { presenceMs } from './lease.ts';
 import { type EndRecord, endColumns } from './request-row.ts';
@@ -24,12 +25,18 @@ export type RequestUpdate = { readonly id: string } & (
 export const maxRepeatedFaults = 10;
 /** What all slots have handed back rests so long before one of them tries again: no circle as fast as the network is. */
 const restMs = 1_000;
+/**
+ * From the second slot on whose HSM failed at it, a request rests for everybody, the longer the more there were. The slots may
+ * all hang on one HSM or one network that is away for a moment: five of them say no in milliseconds, and none of them is asked
+ * again. By attempts, from the second one; together less than a minute.
+ */
+const restsAfterAttemptsMs = [1_000, 5_000, 30_000];
 
 /**
  * One statement for the batch. A device fault counts as an attempt only once per slot: one that already gave this request
  * back says nothing new about it, however often its worker was replaced. Such repeated faults are bounded by themselves. A
- * key that a slot did not open goes to one other slot that can do it; when there is none, or that one says the same, the
- * key is what is broken.
+ * key that a slot did not open goes to one other slot that can do it; when there is none that takes work or did a moment ago, or
+ * that one says the same, the key is what is broken.
  * @returns the rows that are final now.
  */
 export async function finishRequests(
@@ -47,6 +54,8 @@ export async function finishRequests(
       presenceMs,
       maxRepeatedFaults,
       restMs,
+      restsAfterAttemptsMs,
+      graceMs,
     ],
   });
   return rows.filter((row) => row.state !== 'queued');
@@ -67,6 +76,7 @@ const finishing = {
            select 1 from driver_instance other
            where other.key_store = request.key_store and (other.node, other.slot) <> (me.node, me.slot)
              and other.ended_at is null and other.seen_at > now() - $5 * interval '1 millisecond'
+             and coalesce(other.takes_nothing_since > now() - $9 * interval '1 millisecond', true)
              and request.capability = any(other.capabilities))) as broken
        from told join request using (id) cross join me cross join lateral (
          select exists (
@@ -81,7 +91,8 @@ const finishing = {
        state = case when c.hopeless then 'failed' else c.state end,
        attempts = c.tried,
        repeated_faults = c.repeated,
-       rests_until = case when c.state = 'queued' and c.again then now() + $7 * interval '1 millisecond' end,
+       rests_until = case when c.state = 'queued' then
+         now() + case when c.again then $7 when c.counts then ($8::float8[])[c.tried - 1] end * interval '1 millisecond' end,
        public_key = coalesce(c.public_key, request.public_key),
        signatures = c.signatures,
        error_code = case when c.hopeless and not c.broken then 'ATTEMPTS_EXHAUSTED'

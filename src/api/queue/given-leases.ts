@@ -1,5 +1,5 @@
 import type { LeaseCall } from '../../shared/driver-protocol.ts';
-import type { DriverNode } from './lease.ts';
+import { type DriverNode, takesWork } from './lease.ts';
 
 /**
  * How long an instance's calls may pass without asking the database. Short beside what depends on it: presence
@@ -12,6 +12,7 @@ interface Instance {
   readonly keyStore: string;
   readonly slot: string;
   readonly capabilities: string;
+  readonly takesWork: boolean;
   readonly renewedAt: number;
   /** What this process gave it since, and has no outcome of. */
   readonly given: Set<string>;
@@ -30,7 +31,7 @@ export function createGivenLeases(now: () => number = () => performance.now()) {
       const known = instances.get(call.instance);
       if (known === undefined || now() - known.renewedAt >= unaskedMs) return false;
       if (known.node !== node.name || known.keyStore !== node.keyStore || known.slot !== call.slot) return false;
-      if (known.capabilities !== call.capabilities.join(' ')) return false;
+      if (known.capabilities !== call.capabilities.join(' ') || known.takesWork !== takesWork(call)) return false;
       const holding = new Set(call.holding);
       for (const id of known.given) if (!holding.has(id)) return false;
       return true;
@@ -40,6 +41,7 @@ export function createGivenLeases(now: () => number = () => performance.now()) {
       for (const [id, { renewedAt }] of instances) if (now() - renewedAt >= unaskedMs) instances.delete(id);
       instances.set(call.instance, {
         ...{ node: node.name, keyStore: node.keyStore, slot: call.slot, capabilities: call.capabilities.join(' ') },
+        takesWork: takesWork(call),
         renewedAt: now(),
         given: new Set(call.holding),
       });

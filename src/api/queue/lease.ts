@@ -13,6 +13,14 @@ const renewedAfterMs = 5_000;
 /** An instance not seen for this long is gone, and its leases end. */
 export const presenceMs = 1_500;
 
+/**
+ * A worker that cannot work (its HSM, its database or its clock) goes on calling and asks for nothing. One that has its hands
+ * full asks for nothing either, and works.
+ */
+export function takesWork(call: Pick<LeaseCall, 'max' | 'holding'>): boolean {
+  return call.max > 0 || call.holding.length > 0;
+}
+
 /** The node a call comes from, by its client certificate. */
 export interface DriverNode {
   readonly name: string;
@@ -30,7 +38,7 @@ export async function renew(pool: pg.Pool, node: DriverNode, call: LeaseCall): P
     ...renewal,
     values: [
       ...[call.instance, node.name, node.keyStore, call.slot, call.capabilities, call.holding],
-      ...[leaseMs, leaseMs - renewedAfterMs],
+      ...[leaseMs, leaseMs - renewedAfterMs, takesWork(call)],
     ],
   });
   if (rows[0]?.alive === 1) return rows[0].returned;
@@ -44,8 +52,10 @@ export async function renew(pool: pg.Pool, node: DriverNode, call: LeaseCall): P
 const renewal = {
   name: 'api_renew_leases',
   text: `with me as (
-       insert into driver_instance (id, node, key_store, slot, capabilities) values ($1, $2, $3, $4, $5)
-       on conflict (id) do update set seen_at = now(), capabilities = excluded.capabilities
+       insert into driver_instance (id, node, key_store, slot, capabilities, takes_nothing_since)
+       values ($1, $2, $3, $4, $5, case when not $9::boolean then '-infinity'::timestamptz end)
+       on conflict (id) do update set seen_at = now(), capabilities = excluded.capabilities,
+           takes_nothing_since = case when not $9 then coalesce(driver_instance.takes_nothing_since, now()) end
          where driver_instance.node = excluded.node and driver_instance.ended_at is null
        returning id
      ), due as (
@@ -94,8 +104,9 @@ interface TakenRecord {
 /**
  * Second half: takes up to `max` waiting requests that the instance can do, by priority and turn.
  * - One that was tried before comes alone: a poison request takes no neighbours along.
- * - One that this instance gave back goes to another capable instance while one lives; when all have given it back, it
- *   rests for a while.
+ * - One that this instance gave back goes to another capable instance while one lives and takes work; when all have given
+ *   it back, it rests for a while.
+ * - One at which slots have failed again and again rests for everybody (finish-requests.ts).
  */
 export async function take(
   pool: pg.Pool,
@@ -118,9 +129,11 @@ const taking = {
          select id, attempts, priority, turn from request
          where key_store = $1 and request.capability = wanted.capability and state = 'queued'
            and (expires_at is null or expires_at > now())
+           and (attempts < 2 or coalesce(rests_until <= now(), true))
            and (given_back = '{}' or $3::uuid <> all(given_back) or coalesce(rests_until <= now(), true) and not exists (
              select 1 from driver_instance other
              where other.key_store = $1 and other.ended_at is null and other.seen_at > now() - $6 * interval '1 millisecond'
+               and coalesce(other.takes_nothing_since > now() - $6 * interval '1 millisecond', true)
                and other.id <> all(request.given_back) and request.capability = any(other.capabilities)))
          order by priority desc, turn limit $4 for update skip locked
        ) r

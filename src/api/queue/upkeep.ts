@@ -14,15 +14,20 @@ const settleMs = 3_000;
 const [shortestPauseMs, longestPauseMs] = [800, 1_200];
 
 /** Whether this process has its database: one line when it goes, one when it is back. */
-export function createDatabaseWatch(log: Log) {
+export function createDatabaseWatch(log: Log, now: () => number = () => performance.now()) {
   let lost = false;
-  let settledAt = performance.now() + settleMs;
+  let settledAt = now() + settleMs;
   return {
     /** Everything that works by itself reports its failures here. */
     failed(error: unknown): void {
-      settledAt = performance.now() + settleMs;
-      if (!isUnreachable(error)) log.error({ error: String(error) }, 'queue work failed');
-      else if (!lost) {
+      if (!isUnreachable(error)) {
+        settledAt = Math.max(settledAt, now() + settleMs);
+        log.error({ error: String(error) }, 'queue work failed');
+        return;
+      }
+      // Until it answers: what fails in a black hole says so seconds apart, and the last time says nothing of its end.
+      settledAt = Number.POSITIVE_INFINITY;
+      if (!lost) {
         lost = true;
         log.error({ error: String(error) }, 'database lost; requests are refused until it is back');
       }
@@ -30,10 +35,11 @@ export function createDatabaseWatch(log: Log) {
     answered(): void {
       if (lost) log.info('database is back');
       lost = false;
+      if (settledAt === Number.POSITIVE_INFINITY) settledAt = now() + settleMs;
     },
     /** May leases be ended for absence? */
     settled(): boolean {
-      return performance.now() >= settledAt;
+      return now() >= settledAt;
     },
   };
 }

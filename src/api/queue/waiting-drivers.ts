@@ -54,7 +54,7 @@ export function createWaitingDrivers(missed: (ids: readonly string[]) => void, f
       waiting.delete(call);
       const nothing = foundNothing;
       const requests = await call.take().catch((error: unknown) => {
-        waiting.add(call);
+        if (!departed.has(call)) waiting.add(call);
         throw error;
       });
       for (const request of requests) offered.delete(request.id);

@@ -11,11 +11,12 @@ import { orderedNodes } from './api/9-ordered-nodes.ts';
 import { requestTrimming } from './api/10-request-trimming.ts';
 import { repeatedFaults } from './api/11-repeated-faults.ts';
 import { anchorThinning } from './api/12-anchor-thinning.ts';
+import { idleInstances } from './api/13-idle-instances.ts';
 
 /** The signing API's database. */
 export const apiSchema: Schema = {
   purpose: 'api',
-  oldest: 11,
+  oldest: 13,
   migrations: [
     keysAndRequests,
     walletsAndWebhooks,
@@ -29,5 +30,6 @@ export const apiSchema: Schema = {
     requestTrimming,
     repeatedFaults,
     anchorThinning,
+    idleInstances,
   ],
 };
