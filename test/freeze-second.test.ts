@@ -1,6 +1,7 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import t from 'tap';
 import { createLog } from '../src/shared/log.ts';
+import { readClock } from '../src/shared/orders/clock.ts';
 import { openLocalPolicy } from '../src/worker/policy/local-policy.ts';
 import type { PolicyRows } from '../src/worker/policy/policy-rows.ts';
 import { policyReading, startPolicyState } from '../src/worker/policy/policy-state.ts';
@@ -27,6 +28,7 @@ function openPolicy() {
       },
     },
     local: openLocalPolicy(temporaryDirectory(t), 'slot'),
+    readClock,
     log: createLog('silent', {}),
   });
   t.teardown(() => state.stop());

@@ -1,4 +1,5 @@
 import { createLog } from '../../src/shared/log.ts';
+import { readClock } from '../../src/shared/orders/clock.ts';
 import { type Admission, createAdmission } from '../../src/worker/policy/admission.ts';
 import { serve } from '../child/serve.ts';
 import type { AuthorisationCalls } from './calls.ts';
@@ -9,11 +10,18 @@ let prepared: AuthorisedRequests = { requests: [], credentials: { version: 1, si
 let admissions: Readonly<Record<'off' | 'enforce', Admission>> | undefined;
 
 function admissionOf(mode: 'off' | 'enforce'): Admission {
-  const policy = { credentials: prepared.credentials, frozen: [], clockAheadMs: 0 };
+  const policy = {
+    credentials: prepared.credentials,
+    frozen: [],
+    clockAheadMs: 0,
+    clockOffsetMs: readClock().offsetMs,
+  };
   return createAdmission({
     keyStore: 'bench',
     rules: { mode, maxAgeMs: 86_400_000, primary: true, kinds: undefined },
     state: { current: async () => policy, known: policy },
+    readClock,
+    onDoubt: () => {},
     count: () => {},
     log: createLog('silent', {}),
   });
@@ -30,7 +38,7 @@ serve<AuthorisationCalls>({
     const before = process.cpuUsage();
     for (const { request, key } of prepared.requests) {
       const refused = decisions?.frozen(request) ?? (await decisions?.sign(request, key));
-      if (refused !== undefined) throw new Error(`${refused.refused}: ${refused.detail}`);
+      if (refused !== undefined) throw new Error(JSON.stringify(refused));
     }
     const { user, system } = process.cpuUsage(before);
     return (user + system) / 1_000 / prepared.requests.length;

@@ -89,7 +89,9 @@ export function startWork(parts: WorkParts): Working {
   const capabilities = new Set(parts.hsm.capabilities);
   const keys = createKeyStore({ database, audit, checkTags: hsm.checkTags, count, log });
   const journal = createJournal(database, audit, parts.writer, count);
-  const admission = createAdmission({ keyStore, ...parts.policy, count, log });
+  // The next call says at once that nothing more is wanted; the one after it, what is no longer held.
+  const onDoubt = (): void => poller.interrupt();
+  const admission = createAdmission({ keyStore, ...parts.policy, onDoubt, count, log });
   const newKeysSign = [...(parts.policy.rules.kinds ?? [])];
 
   releasers.add('what is held', giveBackAll, 500);

@@ -7,6 +7,7 @@ import type { DatabaseConfiguration } from '../../src/shared/configuration/secti
 import { createPool } from '../../src/shared/database/pool.ts';
 import type { CodedError } from '../../src/shared/errors.ts';
 import { createLog } from '../../src/shared/log.ts';
+import type { ClockTime } from '../../src/shared/orders/clock.ts';
 import { createReleasers } from '../../src/shared/releasers.ts';
 import { createApiClient } from '../../src/worker/api-client.ts';
 import { createApiTransport } from '../../src/worker/api-transport.ts';
@@ -55,6 +56,8 @@ export interface SlotWorkerOptions {
   /** Session threads that it believes to have: it may always hold as many requests, however slow the machine is. */
   readonly threads?: number;
   readonly keepAliveMs?: number;
+  /** By what it tells the age of an authorisation; default: this machine's. */
+  readonly readClock?: () => ClockTime;
   /** What callers must have authorised; default: the API is believed. */
   readonly policy?: Partial<Pick<DriverConfiguration, 'operators' | 'allowedKinds' | 'stateDirectory'>> & {
     readonly authorisation?: Partial<DriverConfiguration['authorisation']>;
@@ -96,6 +99,7 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
     hsm.attestationKey,
     database,
     log,
+    options.readClock,
   );
   releasers.add('policy', () => policy.state.stop());
   const state = createSlotState(log);

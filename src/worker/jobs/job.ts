@@ -2,7 +2,7 @@ import type { OutcomeResult } from '../../shared/driver-protocol.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import type { HsmFailure } from '../hsm/jobs.ts';
 import type { FoundKey } from '../key-store.ts';
-import type { Refusal } from '../policy/refusal.ts';
+import type { Doubt, Refusal } from '../policy/refusal.ts';
 
 /**
  * A kind of request as work: first what needs the HSM, then what makes the result durable. Both answer each item by
@@ -34,9 +34,9 @@ export function errorOutcome(code: ErrorCode, message: string, retryable: boolea
   return { kind: 'Error', code, message: message.slice(0, 1000), retryable };
 }
 
-/** A request that the key store's policy keeps from the HSM. */
-export function refused(refusal: Refusal): Step<never> {
-  return ended(refusedOutcome(refusal));
+/** A request that the key store's policy keeps from the HSM: for good, or on this node. */
+export function refused(refusal: Refusal | Doubt): Step<never> {
+  return ended('doubted' in refusal ? 'given back' : refusedOutcome(refusal));
 }
 
 export function refusedOutcome({ refused: code, detail }: Refusal): OutcomeResult {

@@ -1,7 +1,7 @@
 import type { SignatureKind } from '../../shared/chains/signature-body.ts';
 import type { LeasedGenerateKey, LeasedRequest, LeasedSign } from '../../shared/driver-protocol.ts';
 import type { Log } from '../../shared/log.ts';
-import { clockText, isClockDoubtful } from '../../shared/orders/clock.ts';
+import { type ClockTime, clockDoubt, clockText, isClockDoubtful } from '../../shared/orders/clock.ts';
 import type { PolicyReport } from '../../shared/worker-report.ts';
 import type { Count } from '../metrics.ts';
 import { createQuietLog } from '../quiet-log.ts';
@@ -9,7 +9,7 @@ import type { WrappedKey } from '../wrapped-key.ts';
 import { createContentCheck } from './content-check.ts';
 import { refuseKeyAuthority } from './generate-key-authority.ts';
 import type { Policy, PolicyState } from './policy-state.ts';
-import { isRefusal, type Refusal, refusal } from './refusal.ts';
+import { type Doubt, isRefusal, type Refusal, refusal } from './refusal.ts';
 import { refuseSignAuthority } from './sign-authority.ts';
 import type { AuthorityRules } from './user-action.ts';
 
@@ -36,15 +36,21 @@ export interface Admission {
 export interface AdmissionDecisions {
   /** Whatever was done for it before: nothing leaves the driver for what is frozen. */
   frozen(request: LeasedRequest): Refusal | undefined;
-  /** For what was not done before: a second delivery gets what there is. */
-  sign(request: LeasedSign, key: WrappedKey): Promise<Refusal | undefined>;
-  generateKey(request: LeasedGenerateKey): Refusal | undefined;
+  /**
+   * For what was not done before: a second delivery gets what there is. What is doubted goes to the HSM no more than what
+   * is refused.
+   */
+  sign(request: LeasedSign, key: WrappedKey): Promise<Refusal | Doubt | undefined>;
+  generateKey(request: LeasedGenerateKey): Refusal | Doubt | undefined;
 }
 
 export interface AdmissionParts {
   readonly keyStore: string;
   readonly rules: AdmissionRules;
   readonly state: Pick<PolicyState, 'current' | 'known'>;
+  readonly readClock: () => ClockTime;
+  /** A request was doubted: `mayTake` is false until the clock is believed again. */
+  readonly onDoubt: () => void;
   readonly count: Count;
   readonly log: Log;
 }
@@ -52,7 +58,7 @@ export interface AdmissionParts {
 /** So many wallets are remembered; one that was forgotten is checked again. */
 const mostWallets = 20_000;
 
-export function createAdmission({ keyStore, rules, state, count, log }: AdmissionParts): Admission {
+export function createAdmission({ keyStore, rules, state, readClock, onDoubt, count, log }: AdmissionParts): Admission {
   const quiet = createQuietLog(log);
   const { mode, kinds, maxAgeMs, primary } = rules;
   const signContent = createContentCheck(mode !== 'off' || kinds !== undefined);
@@ -69,10 +75,20 @@ export function createAdmission({ keyStore, rules, state, count, log }: Admissio
     return undefined;
   }
 
-  function authorityRules({ credentials }: Policy): AuthorityRules {
+  /** A request is not to blame for this node's clock: nothing is signed by it, and another node judges the request. */
+  function doubt(policy: Policy, request: LeasedRequest, { offsetMs }: ClockTime): Doubt | undefined {
+    const doubted = mode === 'enforce' ? doubtOf(policy, offsetMs) : undefined;
+    if (doubted === undefined) return undefined;
+    const { id: requestId, keyId, organisation } = request;
+    quiet.warn({ code: 'AUTHORISATION_EXPIRED', cause: doubted, requestId, keyId, organisation }, 'given back');
+    onDoubt();
+    return { doubted };
+  }
+
+  function authorityRules({ credentials }: Policy, { nowMs }: ClockTime): AuthorityRules {
     const version = credentials?.version ?? 0;
     if (wallets.version !== version || wallets.known.size > mostWallets) wallets = { version, known: new Set() };
-    return { credentials, maxAgeMs, nowMs: Date.now() };
+    return { credentials, maxAgeMs, nowMs };
   }
 
   function decisions(policy: Policy): AdmissionDecisions {
@@ -89,13 +105,17 @@ export function createAdmission({ keyStore, rules, state, count, log }: Admissio
           return content;
         }
         if (mode === 'off') return undefined;
-        const doubt = refuseClock(policy);
-        return judge(request, doubt ?? refuseSignAuthority(request, content, authorityRules(policy), wallets.known));
+        // Read once: the clock that is not doubted is the one by which the age is told.
+        const clock = readClock();
+        const by = () => refuseSignAuthority(request, content, authorityRules(policy, clock), wallets.known);
+        return doubt(policy, request, clock) ?? judge(request, refuseClock(policy) ?? by());
       },
       generateKey(request) {
         if (mode === 'off') return undefined;
         const store = { keyStore, primary };
-        return judge(request, refuseClock(policy) ?? refuseKeyAuthority(request, store, authorityRules(policy)));
+        const clock = readClock();
+        const by = () => refuseKeyAuthority(request, store, authorityRules(policy, clock));
+        return doubt(policy, request, clock) ?? judge(request, refuseClock(policy) ?? by());
       },
     };
   }
@@ -103,7 +123,7 @@ export function createAdmission({ keyStore, rules, state, count, log }: Admissio
   return {
     current: async () => decisions(await state.current()),
     get mayTake() {
-      return mode !== 'enforce' || !isClockDoubtful(state.known.clockAheadMs);
+      return mode !== 'enforce' || doubtOf(state.known, readClock().offsetMs) === undefined;
     },
     report() {
       const { credentials, frozen, clockAheadMs } = state.known;
@@ -127,6 +147,11 @@ function refuseFrozen({ frozen }: Policy, request: LeasedRequest, keyStore: stri
   return freeze && refusal('FROZEN', `${freeze.scope} ${freeze.subject}, freeze ${freeze.id}`);
 }
 
+function doubtOf({ clockAheadMs, clockOffsetMs }: Policy, offsetMs: number): string | undefined {
+  return clockDoubt({ aheadMs: clockAheadMs, offsetMs: clockOffsetMs }, offsetMs);
+}
+
+/** For a report only: where authorisations are enforced, the doubt comes first. */
 function refuseClock({ clockAheadMs }: Policy): Refusal | undefined {
   return isClockDoubtful(clockAheadMs) ? refusal('AUTHORISATION_EXPIRED', clockText(clockAheadMs)) : undefined;
 }

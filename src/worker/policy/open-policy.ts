@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { DriverConfiguration } from '../../shared/configuration/driver.ts';
 import type { Log } from '../../shared/log.ts';
+import { type ClockTime, readClock as readOwnClock } from '../../shared/orders/clock.ts';
 import { readOperators } from '../../shared/orders/operators.ts';
 import type { DriverDatabase } from '../database.ts';
 import type { AdmissionRules } from './admission.ts';
@@ -11,6 +12,7 @@ import { type PolicyState, startPolicyState } from './policy-state.ts';
 export interface OpenPolicy {
   readonly rules: AdmissionRules;
   readonly state: PolicyState;
+  readonly readClock: () => ClockTime;
   /** Whose word on an order’s time is believed. */
   readonly attestationKey: KeyObject;
 }
@@ -25,6 +27,7 @@ export function openPolicy(
   attestationKey: KeyObject,
   database: DriverDatabase,
   log: Log,
+  readClock = readOwnClock,
 ): OpenPolicy {
   const { keyStore, authorisation, allowedKinds, stateDirectory } = configuration;
   const operators = configuration.operators && readOperators(configuration.operators);
@@ -37,8 +40,10 @@ export function openPolicy(
       leastListVersion: authorisation.leastListVersion,
       database,
       local: openLocalPolicy(stateDirectory, slot),
+      readClock,
       log,
     }),
+    readClock,
     attestationKey,
   };
 }

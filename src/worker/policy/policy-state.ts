@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import type { PinnedCredentials } from '../../shared/credential-list/credential-list.ts';
 import type { Freeze } from '../../shared/freezes/freeze.ts';
 import type { Log } from '../../shared/log.ts';
-import type { ClockReading } from '../../shared/orders/clock.ts';
+import type { ClockReading, ClockTime } from '../../shared/orders/clock.ts';
 import type { Operators } from '../../shared/orders/operators.ts';
 import type { SignedOrder } from '../../shared/orders/order.ts';
 import { orderTime } from '../../shared/orders/order-time.ts';
@@ -19,6 +19,8 @@ export interface Policy {
   readonly frozen: readonly Freeze[];
   /** How far this machine's clock is ahead of the database's; negative: behind. */
   readonly clockAheadMs: number;
+  /** How far it was then from the monotonic clock. */
+  readonly clockOffsetMs: number;
 }
 
 export interface PolicyState {
@@ -42,6 +44,7 @@ export interface PolicyStateParts {
   readonly leastListVersion: number;
   readonly database: Pick<DriverDatabase, 'query'>;
   readonly local: LocalPolicy;
+  readonly readClock: () => ClockTime;
   readonly log: Log;
 }
 
@@ -53,7 +56,7 @@ export const policyReading = { everyMs: 350, oldestMs: 500 } as const;
  * seen where no database reaches. Does not fail for what rows say: a bad row is an alarm, and what held before holds on.
  */
 export function startPolicyState(parts: PolicyStateParts): PolicyState {
-  const { operators, database, local, log } = parts;
+  const { operators, database, local, readClock, log } = parts;
   const unattested = new Map<string, SignedOrder>();
   const timeOf = ({ order }: SignedOrder, attestations: readonly string[], clock: ClockReading) =>
     orderTime(order, attestations, parts, clock);
@@ -66,20 +69,25 @@ export function startPolicyState(parts: PolicyStateParts): PolicyState {
     textOf: (id, sha256) => selectClaimedText(database, id, sha256),
   });
   const freezes = createFreezes({ ...common, remembered: local.seen.frozen });
-  let known: Policy = { credentials: undefined, frozen: freezes.frozen, clockAheadMs: 0 };
+  let known: Policy = {
+    credentials: undefined,
+    frozen: freezes.frozen,
+    clockAheadMs: 0,
+    clockOffsetMs: readClock().offsetMs,
+  };
   let readAt = Number.NEGATIVE_INFINITY;
   let reading: Promise<Policy> | undefined;
   let stopped = false;
 
   async function read(): Promise<Policy> {
     const startedAt = performance.now();
-    let clock: ClockReading;
+    let clock: ClockReading & ClockTime;
     let more: boolean;
     do {
       const { above, except } = lists.wanted(startedAt);
       const rows = await selectPolicy(database, above, except);
-      const nowMs = Date.now();
-      clock = { nowMs, aheadMs: nowMs - rows.clockMs };
+      const time = readClock();
+      clock = { ...time, aheadMs: time.nowMs - rows.clockMs };
       freezes.take(rows, clock);
       more = await lists.take(rows.claims, clock);
     } while (more);
@@ -87,7 +95,12 @@ export function startPolicyState(parts: PolicyStateParts): PolicyState {
     // On this node's disk before anything is decided by it.
     local.note({ frozen: [...freezes.frozen], ...(highest === undefined ? {} : { credentialList: highest }) });
     readAt = startedAt;
-    known = { credentials: lists.inForce, frozen: freezes.frozen, clockAheadMs: clock.aheadMs };
+    known = {
+      credentials: lists.inForce,
+      frozen: freezes.frozen,
+      clockAheadMs: clock.aheadMs,
+      clockOffsetMs: clock.offsetMs,
+    };
     return known;
   }
 

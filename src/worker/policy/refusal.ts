@@ -6,6 +6,11 @@ export interface Refusal {
   readonly detail: string;
 }
 
+/** Not carried out here, and nothing said of the request: this node cannot judge it now, another one can. */
+export interface Doubt {
+  readonly doubted: string;
+}
+
 export function refusal(code: ErrorCode, detail: string): Refusal {
   return { refused: code, detail };
 }
