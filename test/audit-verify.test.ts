@@ -65,6 +65,13 @@ function altered(name: string, change: (lines: string[]) => readonly string[]): 
 /** Where the entries of the worker's chain begin. */
 const start = original.toString('utf8').split('\n').indexOf(`{"chain":"${worker.instance}"}`) + 1;
 
+/** The line of the first signature, and the number of that entry: heads may have been signed before it. */
+const signedAt = original
+  .toString('utf8')
+  .split('\n')
+  .findIndex((line, at) => at >= start && line.includes('"kind":"signed"'));
+const signedNumber = signedAt - start + 1;
+
 /** A chain sealed anew behind entry `from`, as somebody would who knows the rule but has no HSM. */
 function resealed(lines: readonly string[], from: number): string[] {
   const copy = [...lines];
@@ -128,15 +135,29 @@ t.test('a file that was cut short is found', async (t) => {
 t.test(
   'a changed, removed, moved and inserted entry are found and named, although the file’s checksum fits',
   async (t) => {
-    const at = start + 2;
+    const [at, number] = [signedAt, signedNumber];
+    const next = number + 1;
     const changed = altered('changed', (lines) => lines.with(at, (lines[at] ?? '').replace('sig-', 'sig-x')));
-    finds(t, await verifyExport(changed, pinned), /entry 3 was changed after entry 4 was sealed behind it/);
+    finds(
+      t,
+      await verifyExport(changed, pinned),
+      new RegExp(`entry ${number} was changed after entry ${next} was sealed behind it`),
+    );
     const removed = altered('removed', (lines) => lines.toSpliced(at, 1));
-    finds(t, await verifyExport(removed, pinned), /entry 3 is missing/);
+    finds(t, await verifyExport(removed, pinned), new RegExp(`entry ${number} is missing`));
     const moved = altered('moved', (lines) => lines.with(at, lines[at + 1] ?? '').with(at + 1, lines[at] ?? ''));
-    finds(t, await verifyExport(moved, pinned), /entry 3 is missing/, /entry 3 stands behind entry 4/);
+    finds(
+      t,
+      await verifyExport(moved, pinned),
+      new RegExp(`entry ${number} is missing`),
+      new RegExp(`entry ${number} stands behind entry ${next}`),
+    );
     const inserted = altered('inserted', (lines) => lines.toSpliced(at + 1, 0, lines[at] ?? ''));
-    finds(t, await verifyExport(inserted, pinned), /entry 3 stands behind entry 3: put in, or moved/);
+    finds(
+      t,
+      await verifyExport(inserted, pinned),
+      new RegExp(`entry ${number} stands behind entry ${number}: put in, or moved`),
+    );
     const beheaded = altered('beheaded', (lines) => lines.toSpliced(start, 1));
     finds(t, await verifyExport(beheaded, pinned), /entry 1 is missing/);
     const renamed = altered('renamed', (lines) => lines.with(start - 1, `{"chain":"${crypto.randomUUID()}"}`));
@@ -145,8 +166,9 @@ t.test(
 );
 
 t.test('a chain that was sealed anew contradicts the heads that the HSM signed', async (t) => {
-  const at = start + 2;
-  const file = altered('resealed', (lines) => resealed(lines.with(at, (lines[at] ?? '').replace('sig-', 'sig-x')), 3));
+  const file = altered('resealed', (lines) =>
+    resealed(lines.with(signedAt, (lines[signedAt] ?? '').replace('sig-', 'sig-x')), signedNumber),
+  );
   const verdict = await verifyExport(file, pinned);
   finds(t, verdict, /is not the one whose head was signed in entry \d+: the chain was rewritten/);
   t.notOk(
