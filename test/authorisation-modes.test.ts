@@ -23,7 +23,6 @@ import { until } from './support/until.ts';
 type Mode = 'off' | 'report' | 'enforce';
 const system = await openSystem(t, {}, { enforced: true });
 const { sdk, places, ports, nodes, client } = system;
-await allReady(system);
 
 interface Status {
   readonly slots: { readonly policy?: { readonly mode: Mode; readonly credentialList?: object } }[];

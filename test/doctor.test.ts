@@ -8,13 +8,12 @@ import type { NodeFile } from '../scripts/local/installation.ts';
 import { onItsOwn } from '../scripts/local/processes.ts';
 import type { Examined } from '../src/doctor/check.ts';
 import { exitCodes } from '../src/shared/exit-codes.ts';
-import { allReady, openSystem } from './support/system.ts';
+import { openSystem } from './support/system.ts';
 
 /** `hsm-driver doctor` on what `npm start` runs, whole and with one thing broken at a time. */
 t.setTimeout(240_000);
 const cli = resolve(import.meta.dirname, '../src/cli/main.ts');
 const system = await openSystem(t);
-await allReady(system);
 const config = join(system.places.node(1), 'config.yaml');
 
 interface Ended {

@@ -120,7 +120,10 @@ export async function openFaultSystem(
       };
     },
   };
-  const system = await openSystem(t, adjust, program === undefined ? {} : { program });
+  const system = await openSystem(t, adjust, {
+    ...(program && { program }),
+    untilReady: hosts === undefined,
+  });
 
   async function throughWires({ api, database }: NodeFile, n: number): Promise<Partial<NodeFile>> {
     const wire = await openTcpProxy(t, nextDriverPort);

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { onItsOwn, type Program } from '../../scripts/local/processes.ts';
-import { allReady, openSystem, type TestSystem } from './system.ts';
+import { openSystem, type TestSystem } from './system.ts';
 
 export interface Answer {
   readonly code: number;
@@ -30,7 +30,6 @@ export async function selfTestDeployment(t: Test, program: Program, directory?: 
   const version = await command(program, '--version');
   t.match(version.out, /^\d+\.\d+\.\d+\n$/, version.errors);
   const system = await openSystem(t, {}, { program, ...(directory === undefined ? {} : { directory }) });
-  await allReady(system);
   const node = join(system.places.node(1), 'config.yaml');
   const doctor = await command(program, 'doctor', '--config', node, '--json');
   t.equal(doctor.code, 0, `${doctor.errors}${doctor.out}`);

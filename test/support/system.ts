@@ -28,13 +28,23 @@ export interface SystemChoices {
   readonly directory?: string;
   /** As `npm start` has it: drivers check authorisations. */
   readonly enforced?: boolean;
+  /** False: its operations servers are elsewhere, nobody asks them whether they are ready. */
+  readonly untilReady?: boolean;
 }
+
+/** Long enough for any machine: what does not stop at all is found by it, a slow stop is no failure of the test. */
+const releaseMs = 60_000;
 
 /** What `npm start` runs, in a directory of the test's own, with an SDK client; gone at the test's end. */
 export async function openSystem(
   t: SystemUser,
   adjust: Adjustments = {},
-  { program, directory = mkdtempSync(join(tmpdir(), 'hsm-signing-system-')), enforced = false }: SystemChoices = {},
+  {
+    program,
+    directory = mkdtempSync(join(tmpdir(), 'hsm-signing-system-')),
+    enforced = false,
+    untilReady = true,
+  }: SystemChoices = {},
 ): Promise<TestSystem> {
   const releasers = createReleasers((what, error) => t.fail(`${what} did not stop: ${(error as Error).message}`));
   t.teardown(async () => {
@@ -54,8 +64,9 @@ export async function openSystem(
     adjust,
     ...(program && { program }),
     say: () => {},
-    releasers,
+    releasers: { ...releasers, add: (what, release) => releasers.add(what, release, releaseMs) },
   });
+  if (untilReady) await allReady(system);
   // What NODE_EXTRA_CA_CERTS does for a process; the SDK has no option of its own.
   globalAgent.options.ca = readFileSync(system.client.caFile);
   const { baseUrl, orgId, authToken, credentialId, privateKeyPem } = system.client;
@@ -66,6 +77,10 @@ export async function openSystem(
 /** Resolves when every node says that it is ready: its slot is, and the API gave it an answer. */
 export async function allReady({ ports }: Pick<TestSystem, 'ports'>): Promise<void> {
   for (const port of Object.values(ports.operations)) {
-    await until(`readiness on ${port}`, async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok);
+    // A server that does not listen yet says the same as one that answers no.
+    await until(`readiness on ${port}`, async () => {
+      const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
+      return answer?.ok;
+    });
   }
 }
