@@ -25,6 +25,15 @@ function workersOf(primary: number): number[] {
     .map(Number);
 }
 
+/** To a worker, which its primary may have ended already: it must not be silent for 2 s. */
+function signal(worker: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(worker, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 t.test(
   'a worker that is killed while it holds requests costs their callers a second or two, not the lease',
   async (t) => {
@@ -33,19 +42,22 @@ t.test(
     );
     await client.connect();
     t.teardown(() => client.end());
-    const hashes = Array.from({ length: 60 }, () => randomBytes(32).toString('hex'));
-    const workers = system.nodes.map((node) => workersOf(node.pid));
+    const hashes = Array.from({ length: 20 }, () => randomBytes(32).toString('hex'));
+    const workers = new Map(system.nodes.map(({ name, pid }) => [name, workersOf(pid)]));
     // Frozen while their lease calls wait: what the API hands out now stays leased.
-    for (const worker of workers.flat()) process.kill(worker, 'SIGSTOP');
+    for (const worker of [...workers.values()].flat()) signal(worker, 'SIGSTOP');
     const taken = startTimer(t);
     const answers = Promise.all(hashes.map((hash) => sign(hash)));
-    await until('requests are leased', async () => {
-      const { rowCount } = await client.query("select 1 from request where state = 'leased'");
-      return (rowCount ?? 0) > 0;
+    // On a busy machine it may be over by now: their primaries replace workers that are frozen for too long.
+    const holder = await until('requests are handed out', async () => {
+      const { rows } = await client.query<{ node: string | null }>(
+        `select driver_instance.node from request left join driver_instance on driver_instance.id = request.instance
+         where request.kind = 'Sign' and deliveries > 0 order by state = 'leased' desc limit 1`,
+      );
+      return rows[0] && (rows[0].node ?? 'node-1');
     });
-    const [killed = [], others = []] = workers;
-    for (const worker of killed) process.kill(worker, 'SIGKILL');
-    for (const worker of others) process.kill(worker, 'SIGCONT');
+    for (const [node, all] of workers)
+      for (const worker of all) signal(worker, node === holder ? 'SIGKILL' : 'SIGCONT');
     const results = await answers;
     taken('all are signed, far below the 15 s of a lease', 10_000);
     for (const [at, result] of results.entries()) {
@@ -65,7 +77,7 @@ t.test('the same externalId gives the same signature, also after every worker wa
   const externalId = randomBytes(8).toString('hex');
   const hash = randomBytes(32).toString('hex');
   const first = await sign(hash, externalId);
-  for (const node of system.nodes) for (const worker of workersOf(node.pid)) process.kill(worker, 'SIGKILL');
+  for (const node of system.nodes) for (const worker of workersOf(node.pid)) signal(worker, 'SIGKILL');
   const again = await sign(hash, externalId);
   t.same(again.signature, first.signature);
   t.equal(again.id, first.id);
