@@ -32,7 +32,8 @@ export function facts(): { readonly module: string; readonly curves: readonly st
   return JSON.parse(readFileSync(join(root, '.cache/setup/facts.json'), 'utf8'));
 }
 
-export const pin = '24601';
+/** With letters: tests look for it in pages and logs full of numbers. */
+export const pin = 'valjean-24601';
 export const soPin = '87654321';
 
 /** Where a test registers its clean-up: tap's `t`. */
