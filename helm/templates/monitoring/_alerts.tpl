@@ -53,6 +53,12 @@ test/chart-monitoring.test.ts holds that the page and every metric are there.
   labels: { severity: critical }
   annotations:
     summary: The signing API asked for something that no approved credential authorised
+- alert: HsmClockWrong
+  expr: max by (namespace, pod) (abs(hsm_driver_clock_ahead_seconds)) > 60
+  for: 1m
+  labels: { severity: critical }
+  annotations:
+    summary: A node’s clock and that of its database differ by more than a minute
 - alert: HsmJournalConflicts
   expr: sum by (namespace) (increase(hsm_driver_events_total{event=~"journal_conflicts|outcomes_conflicting"}[15m])) > 0
   labels: { severity: critical }

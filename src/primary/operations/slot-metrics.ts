@@ -102,6 +102,9 @@ function addStates({ gauge, counter }: Families, { status }: SlotMetricsSource):
   gauge('database_answers', '1 while the driver database answers the worker', ['slot'], () =>
     each(({ name, database }) => flag(name, database && database === 'answers')),
   );
+  gauge('clock_ahead_seconds', 'How far this machine’s clock is ahead of the driver database’s', ['slot'], () =>
+    each(({ name, policy }) => one(name, policy && policy.clockAheadMs / 1_000)),
+  );
 }
 
 const slotInfoLabels = [
