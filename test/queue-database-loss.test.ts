@@ -22,10 +22,10 @@ async function swallow(id: string): Promise<void> {
 t.test('a row that a database crash swallowed is inserted again while its caller waits', async (t) => {
   const request = signRequest(key.id);
   await queue.application.submit(request);
-  const held = queue.application.hold(request.id, 20_000);
+  const held = queue.application.hold(request.id, 60_000);
   await swallow(request.id);
   const driver = openDriver(queue, 'node-a');
-  const [leased] = await driver.lease(1, 5_000);
+  const [leased] = await driver.lease(1, 30_000);
   t.equal(leased?.id, request.id);
   t.equal(await driver.report(leased ?? { id: '', lease: '' }, signatures(key.publicKey)), 'accepted');
   t.match(await held, { state: 'signed' });
@@ -47,7 +47,7 @@ t.test('a caller whose time is up while the database is away is told that its re
 t.test('a restart of the database loses no request and nobody has to do anything', async (t) => {
   const request = signRequest(key.id);
   await queue.application.submit(request);
-  const held = queue.application.hold(request.id, 20_000);
+  const held = queue.application.hold(request.id, 60_000);
   await databases.stop();
   await t.rejects(openDriver(queue, 'node-a').lease(1, 0));
   await databases.restart();

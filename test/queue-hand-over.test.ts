@@ -16,7 +16,7 @@ t.test('a request that a driver waits for is in the table as leased from the beg
   // ever more time.
   let trips = 0;
   await until('a request is inserted as leased', async () => {
-    const waiting = driver.lease(5, 5_000);
+    const waiting = driver.lease(5, 30_000);
     for (let trip = 0; trip < trips; trip += 1) await queue.pool.query('select 1');
     trips += 1;
     const request = signRequest(key.id);
@@ -35,11 +35,11 @@ t.test('a driver that comes back for more gets with the insert what arrived mean
   const driver = openDriver(queue, 'node-a');
   await until('a request waited for the driver', async () => {
     const first = signRequest(key.id);
-    const [waiting] = [driver.lease(5, 5_000), await queue.application.submit(first)];
+    const [waiting] = [driver.lease(5, 30_000), await queue.application.submit(first)];
     const [given] = await waiting;
     const second = signRequest(key.id);
     const submitted = queue.application.submit(second);
-    const leased = await driver.lease(5, 5_000, [first.id]);
+    const leased = await driver.lease(5, 30_000, [first.id]);
     t.match(leased, [{ id: second.id, attempt: 1 }]);
     for (const one of [given, ...leased])
       t.equal(await driver.report(one ?? { id: '', lease: '' }, signatures(key.publicKey)), 'accepted');
@@ -51,12 +51,12 @@ t.test('a driver that comes back for more gets with the insert what arrived mean
 t.test('a request is put into the queue when the driver does not come back', async (t) => {
   const driver = openDriver(queue, 'node-a');
   const first = signRequest(key.id);
-  const waiting = driver.lease(5, 5_000);
+  const waiting = driver.lease(5, 30_000);
   await queue.application.submit(first);
   const leased = [...(await waiting)];
   const second = signRequest(key.id);
   t.match(await queue.application.submit(second), { row: { state: 'queued' } });
-  leased.push(...(await driver.lease(5, 5_000, [first.id])));
+  leased.push(...(await driver.lease(5, 30_000, [first.id])));
   t.same(
     leased.map(({ id }) => id),
     [first.id, second.id],
@@ -92,7 +92,7 @@ t.test('what is being handed to a call that ends goes back at the next call, and
   let trips = 0;
   await until('a call ended while it was handed something', async () => {
     const over = new AbortController();
-    const ending = queue.driver.lease(node, call(5, 5_000), over.signal);
+    const ending = queue.driver.lease(node, call(5, 30_000), over.signal);
     for (let trip = 0; trip < trips; trip += 1) await queue.pool.query('select 1');
     trips += 1;
     const request = signRequest(key.id);
@@ -111,7 +111,7 @@ t.test('what is being handed to a call that ends goes back at the next call, and
     const { rows } = await queue.pool.query('select state, attempts from request where id = $1', [row.id]);
     t.match(rows, [{ state: 'queued', attempts: 0 }]);
     const next = openDriver(queue, 'node-b');
-    const [leased] = await next.lease(1, 10_000);
+    const [leased] = await next.lease(1, 30_000);
     t.match(leased, { id: request.id, attempt: 1 });
     t.equal(await next.report(leased ?? { id: '', lease: '' }, signatures(key.publicKey)), 'accepted');
     await next.release();
@@ -136,7 +136,7 @@ t.test('an instance that ended while its call waited is handed nothing', async (
   t.match(await queue.application.submit(request), { row: { state: 'queued' }, fresh: true });
   t.match(await waiting, []);
   const next = openDriver(queue, 'node-b');
-  const [leased] = await next.lease(1, 10_000);
+  const [leased] = await next.lease(1, 30_000);
   t.equal(await next.report(leased ?? { id: '', lease: '' }, signatures(key.publicKey)), 'accepted');
   await next.release();
 });
@@ -145,7 +145,7 @@ t.test('a lease is renewed when it is some seconds old, and its row is left alon
   const driver = openDriver(queue, 'node-a');
   const request = signRequest(key.id);
   await queue.application.submit(request);
-  const leased = await driver.lease(1, 10_000);
+  const leased = await driver.lease(1, 30_000);
   const row = async () =>
     (
       await queue.pool.query(
