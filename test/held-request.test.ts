@@ -7,7 +7,7 @@ import { call, signedCall, userAction } from './support/application.ts';
 import { openLiveApplication } from './support/live-application.ts';
 import { until } from './support/until.ts';
 
-const application = await openLiveApplication(t, { processes: 2 });
+const application = await openLiveApplication(t, { processes: 2, holdMs: 60_000 });
 const { account, driver, servers } = application;
 const ca = readFileSync(application.caFile);
 const { body: key } = await signedCall(application, account, 'POST', '/keys', { scheme: 'ECDSA', curve: 'secp256k1' });

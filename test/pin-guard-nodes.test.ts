@@ -111,7 +111,7 @@ t.test('a right PIN that the token refused for a while is tried again only when 
 
 t.test('a node that is stopped in the middle of a PIN’s first login keeps what came of it', async (t) => {
   const { faults, configurations } = await prepare(t, pin);
-  faults.set([{ action: 'latency', on: ['C_Login'], ms: 1_000 }]);
+  faults.set([{ action: 'latency', on: ['C_Login'], ms: 500 }]);
   const node = startNode(t, configurations[0]);
   await until('the login is under way', () => faults.stats().calls.C_Login === 1);
   const taken = startTimer(t);

@@ -162,9 +162,11 @@ t.test('a commit whose answer got lost is found again, and its signature is the 
   const key = await makeKey(api);
   const offer = signOffer(key.id);
   const admin = await superuser(t);
+  const unslow = () => admin.query('drop trigger if exists slowly on journal; drop function if exists slowly()');
+  t.teardown(unslow);
   // Commits of journal rows take a moment, so that the wire can be cut in the middle of one.
   await admin.query(`
-    create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.3); return null; end $$;
+    create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(2); return null; end $$;
     create constraint trigger slowly after insert on journal deferrable initially deferred
       for each row execute function slowly()`);
   api.offer(offer);
@@ -176,7 +178,7 @@ t.test('a commit whose answer got lost is found again, and its signature is the 
   });
   wire.cut();
   t.match(await api.outcome(offer.id), { kind: 'Signatures' });
-  await admin.query('drop trigger slowly on journal; drop function slowly()');
+  await unslow();
   const { rows } = await admin.query('select signatures from journal where request_id = $1', [offer.id]);
   const [told] = api.outcomes.get(offer.id) ?? [];
   t.equal(rows.length, 1);
