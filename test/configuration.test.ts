@@ -104,5 +104,10 @@ t.test(
       code: 'SECRET_FILE_INVALID',
       message: /is empty/,
     });
+    writeFileSync(join(directory, 'empty'), '');
+    t.throws(() => checkSecretFile(join(directory, 'empty'), 'pinFile'), {
+      code: 'SECRET_FILE_INVALID',
+      message: /is empty/,
+    });
   },
 );

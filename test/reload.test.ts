@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { parse, stringify } from 'yaml';
@@ -128,6 +128,37 @@ t.test('a new PIN that is wrong costs one worker; the right one, written later, 
   await node.line('slot ready', ofA, 2);
   t.ok(isAlive(b.pid));
   t.equal(node.count('worker started', ofB), 1);
+  node.signalGroup('SIGTERM');
+  t.strictSame(await node.exited, { code: 0, signal: null });
+});
+
+t.test('half of a renewal, and an empty PIN file, cost no worker; one that is replaced meanwhile waits', async (t) => {
+  const directory = temporaryDirectory(t);
+  const pinFile = join(directory, 'pin');
+  writeFileSync(pinFile, `${pin}\n`, { mode: 0o600 });
+  const slots = [{ ...slotA, pinFile }];
+  const file = await writeNodeConfiguration(t, { ...parts, slots });
+  const { privateKeyFile } = parse(readFileSync(file, 'utf8')).api;
+  const rightKeyFile = join(directory, 'right-key.pem');
+  copyFileSync(privateKeyFile, rightKeyFile);
+  const node = startNode(t, file);
+  const { pid } = await node.line('slot ready');
+
+  copyFileSync((await certificates.client('node-2')).privateKeyFile, privateKeyFile);
+  writeFileSync(pinFile, '');
+  process.kill(node.pid, 'SIGHUP');
+  const { problems } = await node.line('configuration not accepted; the old one stays in force');
+  t.match(problems, [/pin is empty/, /do not fit together/], 'all that is wrong');
+  t.ok(isAlive(pid), 'its worker was left alone');
+  t.match(await makeKey(api), { id: /^key-/ });
+
+  writeFileSync(pinFile, `${pin}\n`);
+  process.kill(pid, 'SIGKILL');
+  const gone = ({ fault }: Record<string, unknown>) => fault === 'CONFIG_INVALID';
+  t.match(await node.line('worker gone; it is replaced', gone), { code: 10 });
+  copyFileSync(rightKeyFile, privateKeyFile);
+  await node.line('slot ready', undefined, 2);
+  t.match(await makeKey(api), { id: /^key-/ });
   node.signalGroup('SIGTERM');
   t.strictSame(await node.exited, { code: 0, signal: null });
 });

@@ -32,6 +32,23 @@ t.test('a refused PIN latches, whatever went before', async (t) => {
   t.strictSame(full([exit('SIGNAL', 60_000), exit('DATABASE'), exit('PIN')]), { do: 'latch' });
 });
 
+t.test(
+  'files that do not fit end a slot that never worked; one that did tries them again at the longest delay',
+  async (t) => {
+    for (const reason of ['CONFIGURATION', 'SECRET_FILE'] as const) {
+      t.strictSame(decide([exit(reason)], 0), { do: 'stop' });
+      t.strictSame(decide([exit('SIGNAL', 60_000), exit(reason)], 0, { everReady: true }), {
+        do: 'restart',
+        afterMs: 10_000,
+      });
+    }
+    for (const name of Object.keys(exitCodes) as ExitName[]) {
+      if (name === 'CONFIGURATION' || name === 'SECRET_FILE') continue;
+      t.strictSame(decide([exit(name)], 1, { everReady: true }), decide([exit(name)], 1), name);
+    }
+  },
+);
+
 t.test('what was killed or lost its device is replaced at once, then ever later', async (t) => {
   for (const reason of ['SIGNAL', 'DEVICE'] as const) {
     t.strictSame(delays(exit(reason), [1, 2, 3, 4, 20]), [0, 500, 1_000, 2_000, 10_000]);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import t, { type Test } from 'tap';
 import { z } from 'zod';
+import { readClientIdentity } from '../src/shared/client-identity.ts';
 import { createLog } from '../src/shared/log.ts';
 import { createApiTransport } from '../src/worker/api-transport.ts';
 import { openCertificateFiles } from '../src/worker/certificate-files.ts';
@@ -110,4 +111,12 @@ t.test('a private key that everybody can read is not taken', async (t) => {
   t.match(all, [{ cause: /chmod o-rwx/ }]);
   put(next);
   t.not(watched.current(), first);
+});
+
+t.test('a CA file without a certificate is refused: a connection made with it would trust nobody', async (t) => {
+  const { put: _, ...files } = await nodeFiles(t, 'node-1');
+  const caFile = `${files.certificateFile}.ca`;
+  writeFileSync(caFile, readFileSync(files.caFile, 'utf8').slice(0, 80));
+  t.throws(() => readClientIdentity({ ...files, caFile }), { code: 'CONFIG_INVALID', message: /holds no certificate/ });
+  t.doesNotThrow(() => readClientIdentity(files));
 });

@@ -24,7 +24,8 @@ do not edit. Codes are stable and never used again for something else.
 
 ## Exit codes
 
-The last column is what a primary does with a worker that ended so.
+The last column is what a primary does with a worker that ended so. After 10 and 11 a slot that was ready since its node started is
+tried again every ten seconds: half of a renewal may have been on disk.
 
 | code | name | meaning | worker started again |
 | --- | --- | --- | --- |

@@ -8,7 +8,7 @@ import { exitCodes } from '../shared/exit-codes.ts';
 import { createLog, type Log } from '../shared/log.ts';
 import { programFile } from '../shared/program-files.ts';
 import { version } from '../shared/version.ts';
-import { fileProblems } from './check-files.ts';
+import { problemsBeforeStart } from './check-files.ts';
 import { createDriverNode, type DriverNode, refuse } from './node.ts';
 import { onSignals } from './signals.ts';
 
@@ -28,7 +28,7 @@ const youngGenerationMb = 4;
 export async function runPrimary(configFile: string): Promise<number> {
   const file = resolve(configFile);
   const configuration = loadConfiguration(file, driverConfiguration);
-  const [problem] = fileProblems(configuration);
+  const [problem] = problemsBeforeStart(configuration);
   if (problem !== undefined) throw problem;
 
   const log = createLog(configuration.log.level, { node: configuration.node });
@@ -77,7 +77,7 @@ function reloads(file: string, node: DriverNode, running: Promise<void>, log: Lo
   async function reload(): Promise<void> {
     try {
       const wanted = loadConfiguration(file, driverConfiguration);
-      const problems = fileProblems(wanted);
+      const problems = problemsBeforeStart(wanted);
       if (problems.length > 0)
         return refuse(
           log,

@@ -38,17 +38,35 @@ const delays: Partial<Record<WorkerExit['reason'], Delay>> = {
 };
 
 /**
+ * Faults in files that people write while a node runs: half of a renewal ends a worker that starts meanwhile. None of its
+ * kind has tried a PIN.
+ */
+const halfWritten: readonly WorkerExit['reason'][] = ['CONFIGURATION', 'SECRET_FILE'];
+
+/** What is known of a slot beside its exits. */
+export interface SlotHistory {
+  /** The slot is in a crash loop: the longest delay of its kind, whatever the count says. */
+  readonly heldBack?: boolean;
+  /** It was ready since the node started: the installation is sound but for what was written since. */
+  readonly everReady?: boolean;
+}
+
+/**
  * @param exits of one slot, newest last, at least one.
  * @param random 0 to 1; spreads restarts, so that many workers do not come back as one.
- * @param heldBack the slot is in a crash loop: the longest delay of its kind, whatever the count says.
  */
-export function decide(exits: readonly WorkerExit[], random: number, heldBack = false): Decision {
+export function decide(
+  exits: readonly WorkerExit[],
+  random: number,
+  { heldBack = false, everReady = false }: SlotHistory = {},
+): Decision {
   const { reason } = exits.at(-1) as WorkerExit;
   if (reason === 'PIN') return { do: 'latch' };
+  const { firstMs, longestMs, atOnce = false } = delays[reason] ?? usual;
+  if (everReady && halfWritten.includes(reason)) return { do: 'restart', afterMs: longestMs };
   // A worker that ends as if it had been asked, when nobody asked, is wanted back.
   const mayRestart = reason === 'SIGNAL' || reason === 'OK' || exitCodes[reason].restart === 'back-off';
   if (!mayRestart) return { do: 'stop' };
-  const { firstMs, longestMs, atOnce = false } = delays[reason] ?? usual;
   if (heldBack) return { do: 'restart', afterMs: longestMs };
   const failures = streak(exits) - (atOnce ? 1 : 0);
   if (failures === 0) return { do: 'restart', afterMs: 0 };

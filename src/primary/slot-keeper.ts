@@ -151,7 +151,7 @@ export function createSlotKeeper(first: SlotConfiguration, options: KeeperOption
     const nowMs = performance.now();
     ends = [...ends, { reason: end.reason, readyMs: end.readyMs, atMs: nowMs }].slice(-rememberedEnds);
     const crashLoop = inCrashLoop(ends, nowMs);
-    const decision = decide(ends, Math.random(), crashLoop);
+    const decision = decide(ends, Math.random(), { heldBack: crashLoop, everReady: entry.now.everReady });
     const fault = faultOf(end);
     tell(end, decision, crashLoop && !entry.now.crashLoop);
     last = end;

@@ -1,10 +1,11 @@
 import { buildConnector, type Dispatcher, Pool } from 'undici';
 import type { z } from 'zod';
+import type { ClientIdentity } from '../shared/client-identity.ts';
 import type { ApiAccess } from '../shared/configuration/driver.ts';
 import { refusal } from '../shared/driver-protocol.ts';
 import { CodedError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
-import { type CertificateFiles, type Identity, openCertificateFiles } from './certificate-files.ts';
+import { type CertificateFiles, openCertificateFiles } from './certificate-files.ts';
 
 /**
  * POST of JSON to the signing API over HTTP/1.1 with mutual TLS: the first address that answers is used until it fails,
@@ -107,7 +108,7 @@ export function createApiTransport(api: ApiAccess, log: Log): ApiTransport {
 
 /** Each new connection is made with the certificate that is on disk by then. */
 function connector(certificates: CertificateFiles): buildConnector.connector {
-  let made: { readonly identity: Identity; readonly connect: buildConnector.connector } | undefined;
+  let made: { readonly identity: ClientIdentity; readonly connect: buildConnector.connector } | undefined;
   return (options, callback) => {
     const identity = certificates.current();
     if (made?.identity !== identity) {

@@ -51,6 +51,8 @@ function openSecret(file: string, what: string): number {
     throw new CodedError(code, `${what} ${file} ${why}`);
   };
   if (!status.isFile()) refuse('SECRET_FILE_INVALID', 'is not a plain file');
+  // Seen without reading it: a file that somebody is just writing is often empty.
+  if (status.size === 0) refuse('SECRET_FILE_INVALID', 'is empty');
   if ((status.mode & 0o007) !== 0) refuse('SECRET_FILE_UNSAFE', `has mode ${(status.mode & 0o777).toString(8)}`);
   return handle;
 }
