@@ -3,6 +3,8 @@ import { noTurns } from '../src/primary/cluster/turns.ts';
 import { planRollOut, rollOut } from '../src/primary/roll-out.ts';
 import { createRollOuts } from '../src/primary/roll-outs.ts';
 import { createLog } from '../src/shared/log.ts';
+import type { WorkerReport } from '../src/shared/worker-report.ts';
+import { idleReport } from '../src/worker/report.ts';
 import { end, type PlayedNode, supervise } from './support/played-workers.ts';
 import { slotIn } from './support/soft-token.ts';
 import { until } from './support/until.ts';
@@ -30,6 +32,18 @@ function makeReady(node: PlayedNode, slot: string): void {
   node.worker(slot).listener.onState('ready');
 }
 
+function report(node: PlayedNode, slot: string, change: Partial<WorkerReport>): void {
+  const { state } = node.slot(slot);
+  if (state === 'recovering' || state === 'latched') throw new Error('it has no worker');
+  node.worker(slot).listener.onReport({
+    ...idleReport,
+    state,
+    api: 'reached',
+    threads: { total: 1, busy: 0 },
+    ...change,
+  });
+}
+
 const started = (node: PlayedNode, slot: string): number => node.workers.filter((one) => one.slot === slot).length;
 
 t.test('what is new starts, what stays is replaced, what is gone ends', async (t) => {
@@ -53,6 +67,43 @@ t.test('a slot that worked and is not ready again holds up the others until it i
   await until('b is replaced', () => started(node, 'b') === 2);
   makeReady(node, 'b');
   await rolling.done;
+});
+
+t.test('where a slot of the node had leased, each must lease before the next is replaced', async (t) => {
+  const node = supervise(t, ['a', 'b']);
+  makeReady(node, 'a');
+  makeReady(node, 'b');
+  // As it is after a reload with a wrong API section.
+  report(node, 'a', { leasedOnce: false });
+  report(node, 'b', { leasedOnce: true });
+  const rolling = roll(t, node);
+  await until('a is replaced', () => started(node, 'a') === 2);
+  makeReady(node, 'a');
+  report(node, 'a', { api: 'lost' });
+  await new Promise((resolve) => setImmediate(resolve));
+  t.equal(started(node, 'b'), 1);
+  report(node, 'a', { leasedOnce: true });
+  await until('b is replaced', () => started(node, 'b') === 2);
+  makeReady(node, 'b');
+  report(node, 'b', { leasedOnce: true });
+  await rolling.done;
+});
+
+t.test('where no slot had leased, or none has whom to ask, being ready is enough', async (t) => {
+  for (const api of ['lost', 'none'] as const) {
+    const node = supervise(t, ['a', 'b']);
+    makeReady(node, 'a');
+    makeReady(node, 'b');
+    report(node, 'a', { api });
+    report(node, 'b', { api });
+    const rolling = roll(t, node);
+    for (const slot of ['a', 'b']) {
+      await until(`${slot} is replaced`, () => started(node, slot) === 2);
+      report(node, slot, { api });
+      makeReady(node, slot);
+    }
+    await rolling.done;
+  }
 });
 
 t.test('a slot that worked and never will again ends the roll-out', async (t) => {

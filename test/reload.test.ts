@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { parse, stringify } from 'yaml';
 import { freePort } from '../scripts/setup/free-port.js';
+import type { NodeStatus } from '../src/primary/operations/status.ts';
 import { createPool } from '../src/shared/database/pool.ts';
 import { createLog } from '../src/shared/log.ts';
 import { makeCertificates } from './support/certificates.ts';
@@ -100,6 +101,47 @@ t.test(
     t.strictSame(await node.exited, { code: 0, signal: null });
   },
 );
+
+t.test('a wrong address of the API costs one worker; the node ends when told to, in the middle of it', async (t) => {
+  const [port, closed] = [await freePort(), await freePort()];
+  const file = await writeNodeConfiguration(t, { ...parts, slots: [slotA, slotB] }, { operations: { port } });
+  const { api: right } = parse(readFileSync(file, 'utf8'));
+  const wrong = { ...right, addresses: [`https://127.0.0.1:${closed}`] };
+  const node = startNode(t, file);
+  await node.line('slot ready', ofA);
+  const b = await node.line('slot ready', ofB);
+  const reasons = async (): Promise<string[]> => {
+    const status = (await (await fetch(`http://127.0.0.1:${port}/status`)).json()) as NodeStatus;
+    return [...status.readiness.reasons];
+  };
+  await until('both have leased', async () => (await reasons()).length === 0);
+
+  edit(file, { api: wrong });
+  process.kill(node.pid, 'SIGHUP');
+  await node.line('slot ready', ofA, 2);
+  const triedInVain = async (): Promise<number> => {
+    const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    return Number(/^hsm_driver_events_total\{slot="a",event="lease_calls_failed"\} (\d+)$/m.exec(metrics)?.[1] ?? 0);
+  };
+  // Longer than a turn takes to be granted.
+  await until('it tries', async () => (await triedInVain()) >= 4);
+  t.match(await reasons(), ['slot a cannot reach the signing API', 'slot a has not asked for work yet']);
+  t.equal(node.count('worker replaced'), 1);
+  t.ok(isAlive(b.pid), 'the other one goes on');
+  t.match(await makeKey(api), { id: /^key-/ });
+
+  edit(file, { api: right });
+  process.kill(node.pid, 'SIGHUP');
+  await node.line('configuration is in force');
+  t.same(await reasons(), [], 'each had leased before the next was replaced');
+
+  edit(file, { api: wrong });
+  process.kill(node.pid, 'SIGHUP');
+  await node.line('slot ready', ofA, 4);
+  node.signalGroup('SIGTERM');
+  t.strictSame(await node.exited, { code: 0, signal: null });
+  t.equal(node.count('worker replaced', ofB), 1);
+});
 
 t.test('a new PIN that is wrong costs one worker; the right one, written later, mends it by itself', async (t) => {
   const directory = temporaryDirectory(t);

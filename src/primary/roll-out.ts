@@ -3,8 +3,9 @@ import type { DriverConfiguration } from '../shared/configuration/driver.ts';
 import type { SlotConfiguration } from '../shared/configuration/sections.ts';
 import type { Log } from '../shared/log.ts';
 import type { ClusterTurns } from './cluster/turns.ts';
+import { works } from './operations/readiness.ts';
 import { pinGroup } from './slot-token.ts';
-import type { Supervisor } from './supervisor.ts';
+import type { SlotView, Supervisor } from './supervisor.ts';
 
 /** What a new configuration means for the slots that a node has: pure. */
 export interface RollOutPlan {
@@ -29,8 +30,9 @@ export function identityProblems(old: DriverConfiguration, wanted: DriverConfigu
 }
 
 /**
- * Replaces all workers, one at a time in the whole cluster: the next only when the one before is ready. Slots that do
- * not work go first, they have nothing to lose. Where a token refuses a new PIN, whoever shares it keeps its login; a
+ * Replaces all workers, one at a time in the whole cluster: the next only when the one before is ready and, where
+ * a slot of the node had before, has leased: a wrong address or certificate of the API costs one slot. Slots that do not work go first,
+ * they have nothing to lose. Where a token refuses a new PIN, whoever shares it keeps its login; a
  * slot that worked and will not any more ends the roll-out: the workers that are left keep what they have.
  *
  * @param signal another configuration is to be rolled out, or the node ends.
@@ -43,6 +45,8 @@ export async function rollOut(
   for (const slot of plan.added) supervisor.add(slot);
   const viewOf = (name: string) => supervisor.slots().find((slot) => slot.configuration.name === name);
   const worked = new Set(plan.kept.map(({ name }) => name).filter((name) => viewOf(name)?.record.state === 'ready'));
+  // Of any: after a reload with a wrong API section one waits and the others lease; the next one may be wrong too.
+  const leased = [...worked].some((name) => works(viewOf(name)?.record.report));
   const ordered = plan.kept.toSorted((a, b) => Number(worked.has(a.name)) - Number(worked.has(b.name)));
   const refusedPins = new Set<string>();
   for (const slot of ordered) {
@@ -55,7 +59,12 @@ export async function rollOut(
       if (signal.aborted) return;
       const stampBefore = viewOf(slot.name)?.pinStamp;
       supervisor.replace(slot, 'the configuration was read again');
-      const outcome = await settled(supervisor, slot.name, worked.has(slot.name), log, signal);
+      const outcome = await settled(
+        supervisor,
+        { name: slot.name, worked: worked.has(slot.name), leased },
+        log,
+        signal,
+      );
       if (signal.aborted) return;
       if (outcome !== 'latched') continue;
       const { record, pinStamp } = viewOf(slot.name) ?? {};
@@ -83,30 +92,48 @@ function pinNames(slot: SlotConfiguration): string[] {
 
 const patienceMs = 30_000;
 
-/** Waits until a replaced slot is ready or latched; one that did not work before, no longer than to its first end. */
+type Outcome = 'ready' | 'latched' | 'recovering';
+
+/** How it was before a slot was replaced. */
+interface Before {
+  readonly name: string;
+  readonly worked: boolean;
+  /** A slot of this node leased: the API was there. */
+  readonly leased: boolean;
+}
+
+/** @returns undefined while a replaced slot is on its way to what it was. One that did not work is tried once. */
+function outcomeOf({ record: { state, report } }: SlotView, { worked, leased }: Before): Outcome | undefined {
+  if (state === 'latched') return state;
+  if (state === 'recovering') return worked ? undefined : state;
+  // Where the API is down this waits for it; the slots that are left keep their connections meanwhile.
+  return state === 'ready' && (!leased || works(report)) ? state : undefined;
+}
+
+/** Waits for the outcome. @returns undefined when `signal` was aborted. */
 async function settled(
   supervisor: Supervisor,
-  name: string,
-  worked: boolean,
+  before: Before,
   log: Log,
   signal: AbortSignal,
-): Promise<'ready' | 'latched' | 'recovering' | undefined> {
-  const { promise, resolve } = Promise.withResolvers<'ready' | 'latched' | 'recovering' | undefined>();
-  const stopListening = supervisor.onState(({ configuration, record: { state } }) => {
-    if (configuration.name !== name) return;
-    if (state === 'ready' || state === 'latched' || (state === 'recovering' && !worked)) resolve(state);
-  });
+): Promise<Outcome | undefined> {
+  const { promise, resolve } = Promise.withResolvers<Outcome | undefined>();
+  const look = (slot: SlotView): void => {
+    const outcome = slot.configuration.name === before.name ? outcomeOf(slot, before) : undefined;
+    if (outcome !== undefined) resolve(outcome);
+  };
+  const stopListening = [supervisor.onState(look), supervisor.onReport(look)];
   const over = new AbortController();
   const abort = (): void => resolve(undefined);
   signal.addEventListener('abort', abort, { once: true });
   sleep(patienceMs, undefined, { signal: over.signal }).then(
-    () => log.warn({ slot: name }, 'reload waits for this slot to be ready again'),
+    () => log.warn({ slot: before.name }, 'reload waits for this slot to work again'),
     () => {},
   );
   try {
     return await promise;
   } finally {
-    stopListening();
+    for (const stop of stopListening) stop();
     over.abort();
     signal.removeEventListener('abort', abort);
   }

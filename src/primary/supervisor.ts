@@ -28,8 +28,8 @@ export interface Supervisor {
   askHsm(slot: string, work: HsmWork): Promise<HsmWorkAnswer>;
   /** Called after each change of a slot's state. @returns how to stop it. */
   onState(listener: (slot: SlotView, before: SlotState) => void): () => void;
-  /** Called with each report of a worker, after it is in the slot's record. */
-  onReport(listener: (slot: SlotView) => void): void;
+  /** Called with each report of a worker, after it is in the slot's record. @returns how to stop it. */
+  onReport(listener: (slot: SlotView) => void): () => void;
   /** Asks all workers to end; resolves when all have ended, by themselves or killed, and their instances too. */
   stop(): Promise<void>;
   /** SIGKILL for all that still live. */
@@ -148,6 +148,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     },
     onReport(listener) {
       reportListeners.add(listener);
+      return () => reportListeners.delete(listener);
     },
     async stop() {
       stopping = true;

@@ -32,8 +32,8 @@ export function createReadinessWatch(): ReadinessWatch {
   };
 }
 
-/** A rotation slot has nobody to ask for work. */
-function works(report: WorkerReport | undefined): boolean {
+/** It asks for work and was answered. A rotation slot has nobody to ask. */
+export function works(report: WorkerReport | undefined): boolean {
   return report?.leasedOnce === true || report?.api === 'none';
 }
 
