@@ -238,6 +238,31 @@ t.test('where nobody can grant turns a node goes on by itself', async (t) => {
   (await turns.take('p', 'a', abort.signal)).end();
 });
 
+t.test('what can wait goes on without a turn only where there is no leader', async (t) => {
+  const pool = poolOf({ ...databases.driver, port: 1 }, 'nowhere');
+  t.teardown(() => pool.end());
+  let leaderless = 0;
+  let looks = 0;
+  const turns = createClusterTurns({
+    pool,
+    self: { node: 'node-1', instance: randomUUID(), version: '1' },
+    leaderlessMs() {
+      looks += 1;
+      return leaderless;
+    },
+    onAsked: () => {},
+    log: quiet(),
+    patienceMs: 0,
+  });
+  const signal = new AbortController().signal;
+  (await turns.take('p', 'a', signal)).end();
+  looks = 0;
+  const waiting = turns.take('p', 'a', signal, 'wait');
+  await until('it asks on, its patience long over', () => looks >= 3);
+  leaderless = 10_001;
+  (await waiting).end();
+});
+
 t.test('two primaries under one name are told', async (t) => {
   const [a, b] = [join(t, 'node-1'), join(t, 'node-1')];
   const told = ({ lines }: Member) => lines.some((line) => line.msg === 'another primary runs under this node’s name');

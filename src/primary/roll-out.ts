@@ -54,7 +54,7 @@ export async function rollOut(
       log.warn({ slot: slot.name }, 'not replaced: its PIN was just refused elsewhere');
       continue;
     }
-    const turn = await clusterTurns.take('replace a worker', slot.name, signal);
+    const turn = await clusterTurns.take('replace a worker', slot.name, signal, 'wait');
     try {
       if (signal.aborted) return;
       const stampBefore = viewOf(slot.name)?.pinStamp;

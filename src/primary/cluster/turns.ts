@@ -18,8 +18,10 @@ export interface ClusterTurns {
   /**
    * Waits for the turn of `purpose`. Never rejects, and never waits for ever: a node goes on by itself where nobody can
    * grant turns, since signing depends on no leader. Resolves at once when `signal` is aborted.
+   * @param whileLed `hurry` (default): goes on without a turn where a leader grants none for long. `wait`: not while there
+   *   is a leader, for what can wait and must not happen in several places at once.
    */
-  take(purpose: string, slot: string, signal: AbortSignal): Promise<Turn>;
+  take(purpose: string, slot: string, signal: AbortSignal, whileLed?: 'hurry' | 'wait'): Promise<Turn>;
 }
 
 export interface ClusterTurnsOptions {
@@ -30,13 +32,15 @@ export interface ClusterTurnsOptions {
   /** A turn was asked for: if this node leads, it looks at once. */
   readonly onAsked: () => void;
   readonly log: Log;
+  /** Default: 30 s. */
+  readonly patienceMs?: number;
 }
 
 /** Without a leader for this long a node goes on by itself, after a random pause. */
 const leaderlessLimitMs = 10_000;
 const aloneJitterMs = 3_000;
 /** A leader that is there but grants nothing: many wait, and each of their attempts takes long. */
-const patienceMs = 30_000;
+const usualPatienceMs = 30_000;
 const askAgainMs = 300;
 /** Who waits or has a turn says so this often. */
 const holdMs = 1_000;
@@ -46,7 +50,9 @@ const longestTurn = "interval '60 seconds'";
 
 const ended: Turn = { end: () => {} };
 
-export function createClusterTurns({ pool, self, leaderlessMs, onAsked, log }: ClusterTurnsOptions): ClusterTurns {
+export function createClusterTurns(options: ClusterTurnsOptions): ClusterTurns {
+  const { pool, self, leaderlessMs, onAsked, log, patienceMs = usualPatienceMs } = options;
+
   async function isGranted(purpose: string, slot: string): Promise<boolean> {
     const [row] = await run<{ granted: boolean }>(
       pool,
@@ -86,13 +92,14 @@ export function createClusterTurns({ pool, self, leaderlessMs, onAsked, log }: C
   }
 
   return {
-    async take(purpose, slot, signal) {
+    async take(purpose, slot, signal, whileLed = 'hurry') {
       const asked = performance.now();
       for (let first = true; !signal.aborted; first = false) {
         if (await isGranted(purpose, slot).catch(() => false)) return held(purpose, slot);
         if (first) onAsked();
         const alone = leaderlessMs() > leaderlessLimitMs;
-        if (alone || performance.now() - asked > patienceMs) {
+        const tooLong = whileLed === 'hurry' && performance.now() - asked > patienceMs;
+        if (alone || tooLong) {
           log.debug({ slot, purpose, leader: !alone }, 'goes on without a turn');
           await pause(Math.random() * aloneJitterMs, signal);
           return held(purpose, slot);
