@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { createPool } from '../src/shared/database/pool.ts';
 import { CodedError } from '../src/shared/errors.ts';
 import { createLog } from '../src/shared/log.ts';
-import { createDriverDatabase, type DriverDatabase } from '../src/worker/database.ts';
+import { createDriverDatabase, DatabaseLost, type DriverDatabase } from '../src/worker/database.ts';
 import type { LoginOutcome } from '../src/worker/hsm/login-guard.ts';
 import type { TokenInfo } from '../src/worker/hsm/module.ts';
 import { clearAttempts, readRefusals } from '../src/worker/pin-guard/clear-attempts.ts';
@@ -46,6 +46,7 @@ function startProcess(
   });
   const local = openLocalResults(stateDirectory);
   const slot = { name: 'a', pinGuardGroup };
+  let dead = false;
   const asked: DriverDatabase = {
     ...database,
     get answers() {
@@ -53,13 +54,17 @@ function startProcess(
     },
     async query(statement, values) {
       if (statement.name === 'worker_pin_claim') await beforeClaim();
+      if (dead) throw new DatabaseLost('its process is dead');
       return await database.query(statement, values);
     },
   };
   return {
     guard: createPinGuard({ database: asked, local, slot, node, instance: randomUUID(), log }),
     stateDirectory,
-    die: () => database.stop(),
+    die() {
+      dead = true;
+      database.stop();
+    },
   };
 }
 
@@ -183,6 +188,7 @@ t.test('a process that dies while it tries has failed; the others wait until tha
   t.same(await states(info.serial), ['trying']);
   t.equal(other, undefined);
   // Its signs of life end: what the database sees of a killed process.
+  dying.die();
   await age(info.serial);
   await waiting;
   t.match(other, { code: 'PIN_REFUSED', message: /died while trying/ });
