@@ -144,7 +144,11 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
     fail: (error) => {
       worker.fault ??= error;
     },
-    releasers,
+    // What a worker has 300 ms for is found to hang only after seconds: on a busy machine it is merely slow.
+    releasers: {
+      ...releasers,
+      add: (what, release, limitMs = 1_000) => releasers.add(what, release, 20 * limitMs),
+    },
     log,
   });
   t.teardown(() => worker.stop());
