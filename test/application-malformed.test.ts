@@ -4,7 +4,7 @@ import { routes } from '../src/api/application/routes/index.ts';
 import { call, userAction } from './support/application.ts';
 import { openLiveApplication } from './support/live-application.ts';
 
-t.setTimeout(180_000);
+t.setTimeout(400_000);
 const application = await openLiveApplication(t, {
   configuration: { rateLimit: { perSecond: 100_000, burst: 100_000 } },
 });

@@ -10,7 +10,7 @@ import { createKeyStore } from './support/soft-token.ts';
 import { until } from './support/until.ts';
 
 /** A real node on a real token that is made to fail: what the breaker, the session threads and the primary make of it. */
-t.setTimeout(180_000);
+t.setTimeout(400_000);
 const databases = await openTestDatabases(t);
 const certificates = await makeCertificates(t);
 const api = await openScriptedApi(t, certificates);

@@ -21,7 +21,7 @@ import {
 import { until } from './support/until.ts';
 
 /** A ceremony spends no PIN counter: what was refused once, on this machine or another, is not tried again. */
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 const silent = nobody(() => {});
 const module = await buildFaultModule();
 const databases = await openTestDatabases(t);

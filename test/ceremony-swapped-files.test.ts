@@ -14,7 +14,7 @@ import { temporaryDirectory } from './support/soft-token.ts';
 import { until } from './support/until.ts';
 
 /** A ceremony on several machines, and somebody who has the stick on its way. */
-t.setTimeout(180_000);
+t.setTimeout(400_000);
 /** A token makes an RSA-4096 key meanwhile. */
 const keyMs = 60_000;
 

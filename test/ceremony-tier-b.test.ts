@@ -14,7 +14,7 @@ import { addToken, backupFor, ceremonyFor, createSoftToken, temporaryDirectory }
  * A token that does not know CKA_UNWRAP_TEMPLATE, as many HSMs do not: the real one refuses the first attempt to store the
  * master key, and is given a template without that attribute.
  */
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 const module = await buildFaultModule();
 const real = await createSoftToken(t, 'lax');
 const faults = openFaultControl(join(temporaryDirectory(t), 'faults'), real.module);

@@ -17,7 +17,7 @@ import { ceremonyFor, temporaryDirectory } from './support/soft-token.ts';
 import { until } from './support/until.ts';
 
 /** A ceremony on several machines, as docs/ceremony.md has it. */
-t.setTimeout(180_000);
+t.setTimeout(400_000);
 /** A token makes an RSA-4096 key meanwhile. */
 const keyMs = 60_000;
 

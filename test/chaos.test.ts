@@ -4,7 +4,7 @@ import { openFaultSystem } from './faults/fault-system.ts';
 
 /** A short run of `npm run test:chaos`, always with the same disturbances. */
 // Whoever runs this file by itself has 30 s otherwise.
-t.setTimeout(180_000);
+t.setTimeout(400_000);
 const system = await openFaultSystem(t, { slot: { callDeadlineMs: 1_000 } });
 
 t.test('under random disturbances nothing that must never be true becomes true', async (t) => {

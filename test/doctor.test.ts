@@ -11,7 +11,7 @@ import { exitCodes } from '../src/shared/exit-codes.ts';
 import { openSystem } from './support/system.ts';
 
 /** `hsm-driver doctor` on what `npm start` runs, whole and with one thing broken at a time. */
-t.setTimeout(240_000);
+t.setTimeout(400_000);
 const cli = resolve(import.meta.dirname, '../src/cli/main.ts');
 const system = await openSystem(t);
 const config = join(system.places.node(1), 'config.yaml');

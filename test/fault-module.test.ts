@@ -37,7 +37,7 @@ const CKR = {
 };
 
 // As .taprc: some forty processes take a while on a busy machine, also when this file is run by itself.
-t.setTimeout(180_000);
+t.setTimeout(400_000);
 
 const sources = join(import.meta.dirname, 'support/fault-module');
 const module = await buildFaultModule();

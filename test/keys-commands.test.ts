@@ -11,7 +11,7 @@ import { forgetSchedules } from './support/maintenance-node.ts';
 import { openSystem } from './support/system.ts';
 
 /** `hsm-driver keys list` and `keys show` beside a running system. */
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 const cli = resolve(import.meta.dirname, '../src/cli/main.ts');
 const maintenance = { pollSeconds: 0.5 };
 const system = await openSystem(t, {

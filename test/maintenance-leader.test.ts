@@ -11,7 +11,7 @@ import { createKeyStore } from './support/soft-token.ts';
 import { until } from './support/until.ts';
 
 /** Three real nodes, a job that is due each minute, and kill -9 of the primary that leads the cluster. */
-t.setTimeout(240_000);
+t.setTimeout(400_000);
 const databases = await openTestDatabases(t);
 const quiet = createLog('silent', {});
 await installMaintenance(databases.driver, quiet);

@@ -11,7 +11,7 @@ import { openSystem } from './support/system.ts';
 import { until } from './support/until.ts';
 
 /** Maintenance in the whole system: two nodes with a token each, real keys, the signing API beside them. */
-t.setTimeout(180_000);
+t.setTimeout(400_000);
 const maintenance = { pollSeconds: 0.5 };
 const system = await openSystem(t, {
   node: (configuration) => ({ ...configuration, maintenance }),

@@ -17,7 +17,7 @@ import { createKeyStore, pin, type SoftKeyStore } from './support/soft-token.ts'
 import { until } from './support/until.ts';
 
 /** Two nodes whose workers reach one token, as two nodes of a network HSM do; its logins are counted below them. */
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 const databases = await openTestDatabases(t);
 const certificates = await makeCertificates(t);
 const api = await openScriptedApi(t, certificates);

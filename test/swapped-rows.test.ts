@@ -7,7 +7,7 @@ import { allReady, openSystem } from './support/system.ts';
 import { until } from './support/until.ts';
 
 /** What `npm start` runs, and somebody who writes in its driver database; its tokens as `hsm-driver qualify` sees them. */
-t.setTimeout(240_000);
+t.setTimeout(400_000);
 const system = await openSystem(t);
 const keys = [];
 for (let one = 0; one < 3; one += 1)

@@ -9,7 +9,7 @@ import { addToken, backupFor, ceremonyFor, createSoftToken, temporaryDirectory }
 import { until } from './support/until.ts';
 
 /** A ceremony as two people hold it: at a terminal, with the keys that people press. */
-t.setTimeout(180_000);
+t.setTimeout(400_000);
 const cli = resolve(import.meta.dirname, '../src/cli/main.ts');
 
 async function ready(...names: readonly string[]) {
