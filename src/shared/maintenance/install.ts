@@ -87,6 +87,8 @@ async function indexesBuilt(boss: PgBoss): Promise<void> {
 
 /** By which primaries claim a pass over the queues; the version itself is the owner’s. */
 const passColumns = 'cron_on, flow_on, monitor_backoff_on';
+/** What a pass notes beside a schedule that was due; when it is due is the owner’s. */
+const firedColumns = 'last_job_id';
 
 /**
  * Rows only. One transaction, and one at a time: PostgreSQL refuses to change the rights of one table twice at once (“tuple
@@ -100,5 +102,6 @@ async function grant(pool: pg.Pool, runtimeRole: string): Promise<void> {
     grant select, insert, update, delete on all tables in schema ${bossSchema} to ${role};
     grant usage on all sequences in schema ${bossSchema} to ${role};
     revoke insert, update, delete on ${bossSchema}.version, ${bossSchema}.schedule from ${role};
-    grant update (${passColumns}) on ${bossSchema}.version to ${role}`);
+    grant update (${passColumns}) on ${bossSchema}.version to ${role};
+    grant update (${firedColumns}) on ${bossSchema}.schedule to ${role}`);
 }
