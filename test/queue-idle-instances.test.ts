@@ -3,6 +3,7 @@ import { openTestDatabases } from './support/database.ts';
 import {
   keyRequest,
   makeKey,
+  notOpened,
   openDriver,
   openQueue,
   organisation,
@@ -18,13 +19,6 @@ import {
 const databases = await openTestDatabases(t);
 const queue = await openQueue(t, databases.api);
 const key = await makeKey(queue);
-const notOpened = {
-  kind: 'Error',
-  code: 'KEY_UNUSABLE',
-  message: 'the blob does not open',
-  retryable: false,
-  elsewhere: true,
-} as const;
 
 t.beforeEach(() => queue.pool.query('update driver_instance set ended_at = now() where ended_at is null'));
 

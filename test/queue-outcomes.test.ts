@@ -5,6 +5,7 @@ import {
   attest,
   keyRequest,
   makeKey,
+  notOpened,
   openDriver,
   openQueue,
   organisation,
@@ -107,13 +108,6 @@ t.test(
   },
 );
 
-const notOpened = {
-  kind: 'Error',
-  code: 'KEY_UNUSABLE',
-  message: 'the blob does not open',
-  retryable: false,
-  elsewhere: true,
-} as const;
 const nobody = { id: '', lease: '' };
 
 t.test('a key that one slot does not open is tried alone at a second slot, whose success counts', async (t) => {

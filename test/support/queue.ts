@@ -147,3 +147,12 @@ export async function makeKey(queue: Queue): Promise<{ readonly id: string; read
 export function signatures(publicKey: string): Extract<OutcomeResult, { kind: 'Signatures' }> {
   return { kind: 'Signatures', publicKey, signatures: [{ rs: randomBytes(64).toString('hex'), recid: 0 }] };
 }
+
+/** What a slot says of a key whose row it finds and cannot open. */
+export const notOpened = {
+  kind: 'Error',
+  code: 'KEY_UNUSABLE',
+  message: 'the blob does not open',
+  retryable: false,
+  elsewhere: true,
+} as const;
