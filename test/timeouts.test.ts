@@ -41,3 +41,12 @@ t.test('each configuration key has the default that the page says', async (t) =>
   t.equal(keys.length, defaults.size);
   for (const { where, values } of keys) t.strictSame(values, [defaults.get(where)], where);
 });
+
+t.test('what a node held that is cut off goes to another one within three seconds', async (t) => {
+  const msOf = (where: string): number => rows.find((row) => row.where === where)?.values[0] ?? Number.NaN;
+  const absence = msOf('`src/api/queue/lease.ts` `presenceMs`');
+  const look = msOf('`src/api/queue/upkeep.ts` `leasesMs`');
+  const open = msOf('`src/worker/poller.ts` `renewalMs`');
+  const [longestPause, toSign] = [1.2, 300];
+  t.ok(absence + look * longestPause + open + toSign <= 3_000, `${absence} + ${longestPause} × ${look} + ${open} ms`);
+});

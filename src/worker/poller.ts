@@ -30,8 +30,11 @@ export interface PollerOptions {
   onEnded(error: CodedError): void;
 }
 
-/** While something is held, a call comes back at least this often and renews it. */
-const renewalMs = 1_000;
+/**
+ * While something is held, a call comes back at least this often and renews it. Not longer: one that lies in a dead
+ * connection shows the API a worker that is there, for as long as it was to wait.
+ */
+const renewalMs = 500;
 /**
  * A worker without room has no call open that shows it is there: it calls this often, twice within the time after which it
  * counts as gone, and the API takes no note of a call a quarter of a second after another one.

@@ -2,6 +2,9 @@ import type { Load, SignedRequest } from '../support/load.ts';
 import type { Answer } from '../support/signing-application.ts';
 import type { FaultSystem } from './fault-system.ts';
 
+/** Applications that sign meanwhile, each one request at a time. */
+export const loops = 4;
+
 /**
  * One fault as a row of the table. It is put on node 1 (or on what `spares` says) while applications sign; no request
  * may be lost or fail, whatever happens.

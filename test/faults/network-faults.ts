@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { SignedRequest } from '../support/load.ts';
 import type { Answer } from '../support/signing-application.ts';
 import type { TcpProxy } from '../support/tcp-proxy.ts';
-import type { Fault, Seen } from './fault.ts';
-import type { FaultSystem } from './fault-system.ts';
+import { until } from '../support/until.ts';
+import { type Fault, loops, type Seen } from './fault.ts';
+import { type FaultSystem, nodeTag } from './fault-system.ts';
 import { moments } from './moments.ts';
 import { openMoreApis } from './more-apis.ts';
 
@@ -43,6 +44,28 @@ const blackHole: Fault = {
   },
   expect: { during: ['ready (API lost)'] },
   lastsMs: 4_000,
+};
+
+/**
+ * The longest that such a host can hold requests: it has them all, so that no new one ends the call that it has open, and
+ * that call shows it as present until its time is over.
+ */
+const blackHoleHoldsAll: Fault = {
+  ...blackHole,
+  name: 'API black hole for a node that holds every request',
+  async inject(system) {
+    system.control.set([{ action: 'latency', ms: 500, on: ['C_Sign'], tag: nodeTag(1) }]);
+    await until('node 1 holds every request', async () => {
+      const [held] = await system.query<{ most: number }>(
+        'api',
+        `select count(*)::int as most from request join driver_instance i on i.id = request.instance
+         where request.state = 'leased' and i.node = 'node-1'`,
+      );
+      return held?.most === loops;
+    });
+    await blackHole.inject(system);
+    system.control.clear();
+  },
 };
 
 const threeApis: Fault = (() => {
@@ -160,6 +183,7 @@ export const networkFaults: readonly Fault[] = [
     hitsBoth: true,
   },
   blackHole,
+  blackHoleHoldsAll,
   lostLeaseAnswer,
   threeApis,
   bothDown,

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { settleMs } from '../../src/api/queue/upkeep.ts';
 import type { NodeStatus } from '../../src/primary/operations/status.ts';
 import { type Load, type SignedRequest, startLoad } from '../support/load.ts';
 import { judgeHistory } from '../support/load-history.ts';
 import type { Answer } from '../support/signing-application.ts';
 import { until } from '../support/until.ts';
-import type { Fault } from './fault.ts';
+import { type Fault, loops } from './fault.ts';
 import type { FaultSystem } from './fault-system.ts';
 import { measureEffort, storms } from './storms.ts';
 
@@ -26,12 +27,13 @@ export interface FaultResult {
   readonly problems: readonly string[];
 }
 
-const loops = 4;
 const pauseMs = 25;
 const loadLimitMs = 120_000;
 /** Requests that must be answered before the fault, and after it. */
 const enough = 12;
 const lookMs = 60;
+/** The API may have lost its database in the row before: it sees that it has it, and then waits, before it ends leases. */
+const apiSettlesMs = 1_500 + settleMs;
 
 /**
  * The bound of design and issue for a request that meets a fault of one HSM or node; a call that hangs costs its
@@ -44,7 +46,7 @@ const replacedWithinMs = 1_500;
 /**
  * Runs one row: load, fault, what was seen, recovery, and what the history says. Never throws.
  * @param timed also hold the row to its times; not where other tests share the processors. It begins when the slots work
- *   steadily, so that what the rows before it did to a slot costs this one nothing.
+ *   steadily and the API ends leases again, so that what the rows before it did costs this one nothing.
  */
 export async function runFault(system: FaultSystem, fault: Fault, { timed = false } = {}): Promise<FaultResult> {
   const problems: string[] = [];
@@ -76,7 +78,10 @@ export async function runFault(system: FaultSystem, fault: Fault, { timed = fals
   const isSteady = async (n: number) => (await system.status(n))?.slots.every(({ steady }) => steady) === true;
 
   try {
-    if (timed) await until('both slots work steadily', async () => (await isSteady(1)) && (await isSteady(2)), 60_000);
+    if (timed) {
+      const steady = until('both slots work steadily', async () => (await isSteady(1)) && (await isSteady(2)), 60_000);
+      await Promise.all([steady, sleep(apiSettlesMs)]);
+    }
     await fault.prepare?.(system);
     await until('both nodes are ready', async () => (await isReady(1)) && (await isReady(2)), 60_000);
     const { system: parts, keys } = system;

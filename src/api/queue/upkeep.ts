@@ -9,9 +9,15 @@ import type { OpenRequests } from './open-requests.ts';
 import type { WaitingDrivers } from './waiting-drivers.ts';
 
 /** A process that just started, or lost its database, must not take its own absence for that of the instances. */
-const settleMs = 3_000;
-/** Each second, and not all processes at once. */
-const [shortestPauseMs, longestPauseMs] = [800, 1_200];
+export const settleMs = 3_000;
+/** From one reading to the next on average, in milliseconds. */
+const readMs = 1_000;
+/**
+ * From one look for ended leases to the next. What a node held that is cut off without a word waits for this, for its
+ * presence (lease.ts) and for the call that it had open while it held something (the worker's poller.ts): together
+ * less than the three seconds that a request may wait for another node.
+ */
+const leasesMs = 500;
 
 /** Whether this process has its database: one line when it goes, one when it is back. */
 export function createDatabaseWatch(log: Log, now: () => number = () => performance.now()) {
@@ -56,38 +62,51 @@ export interface UpkeepParts {
   readonly log: Log;
 }
 
-/** What every API process does each second: the table is the truth, and whatever a hint did not say is read here. */
+/**
+ * What every API process does by itself: the table is the truth, and whatever a hint did not say is read here. Leases
+ * that ended are looked for apart from the rest, and more often: callers wait for what a dead node held.
+ */
 export function startUpkeep({ durable, capacity, openRequests, drivers, hints, heldRows, watch, log }: UpkeepParts) {
-  let timer: NodeJS.Timeout | undefined;
+  const timers = new Map<() => Promise<void>, NodeJS.Timeout>();
   let stopped = false;
 
-  const once = async (): Promise<void> => {
+  const endThoseOver = async (): Promise<void> => {
+    if (!watch.settled()) return;
+    const ended = await endLeases(durable);
+    heldRows.finished(ended.failed);
+    if (ended.requeued === 0) return;
+    log.warn({ requests: ended.requeued }, 'leases ended without an outcome');
+    drivers.work();
+    hints.work();
+  };
+  const readAll = async (): Promise<void> => {
     await capacity.refresh();
     await openRequests.refresh();
-    if (watch.settled()) {
-      const ended = await endLeases(durable);
-      heldRows.finished(ended.failed);
-      if (ended.requeued > 0) {
-        log.warn({ requests: ended.requeued }, 'leases ended without an outcome');
-        hints.work();
-      }
-    }
     heldRows.finished(await expireRequests(durable));
     await heldRows.readAndRestore();
     watch.answered();
     drivers.work();
   };
-  const schedule = (): void => {
+  const repeat = (work: () => Promise<void>, averageMs: number): void => {
     if (stopped) return;
-    const pauseMs = shortestPauseMs + Math.random() * (longestPauseMs - shortestPauseMs);
-    timer = setTimeout(() => void once().catch(watch.failed).finally(schedule), pauseMs);
+    const again = (): void =>
+      void work()
+        .catch(watch.failed)
+        .finally(() => repeat(work, averageMs));
+    timers.set(work, setTimeout(again, averageMs * jitter()));
   };
-  schedule();
+  repeat(endThoseOver, leasesMs);
+  repeat(readAll, readMs);
 
   return {
     stop(): void {
       stopped = true;
-      clearTimeout(timer);
+      for (const timer of timers.values()) clearTimeout(timer);
     },
   };
+}
+
+/** Not all processes at once. */
+function jitter(): number {
+  return 0.8 + Math.random() * 0.4;
 }
