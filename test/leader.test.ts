@@ -5,7 +5,7 @@ import { fence, readLease, renewLease, resignLease, takeLease } from '../src/pri
 import { type ClusterView, createMembership } from '../src/primary/cluster/membership.ts';
 import { beat, type NodeSlot } from '../src/primary/cluster/nodes.ts';
 import { clusterPool } from '../src/primary/cluster/statement.ts';
-import { createClusterTurns, grantTurns } from '../src/primary/cluster/turns.ts';
+import { createClusterTurns, grantTurns, replacingWorkers } from '../src/primary/cluster/turns.ts';
 import { verdictOf } from '../src/primary/cluster/verdict.ts';
 import type { DatabaseConfiguration } from '../src/shared/configuration/sections.ts';
 import { createPool } from '../src/shared/database/pool.ts';
@@ -218,6 +218,28 @@ t.test('the turn of a node that died goes on', async (t) => {
     [randomUUID()],
   );
   (await b.take('p')).end();
+});
+
+t.test('a turn ends after a minute, but not of a node that replaces its workers and lives', async (t) => {
+  const [a, b] = [join(t, 'node-1'), join(t, 'node-2')];
+  await until('both are there', () => a.view().nodes.length === 2 && (a.leads() || b.leads()));
+  const lapsed = await a.take('p');
+  const replacing = await a.take(replacingWorkers);
+  await a.pool.query(`update turn set granted_at = granted_at - interval '61 seconds'`);
+  const order: string[] = [];
+  const next = b.take(replacingWorkers).then((turn) => {
+    order.push('next');
+    return turn;
+  });
+  const taken = await b.take('p');
+  order.push('p');
+  taken.end();
+  // Granted by the same looks of the leader, and again.
+  (await b.take('p')).end();
+  t.same(order, ['p']);
+  replacing.end();
+  (await next).end();
+  lapsed.end();
 });
 
 t.test('where nobody can grant turns a node goes on by itself', async (t) => {

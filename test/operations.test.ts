@@ -182,6 +182,30 @@ t.test('a node is ready once it has leased, and a loss of the API later does not
   await api.start();
 });
 
+t.test(
+  'what the signing API says instead of an answer stands in the status, and is not called a lost network',
+  async (t) => {
+    t.teardown(() => {
+      api.intercept = undefined;
+    });
+    const { page, status } = await operate(t);
+    const reasons = async (): Promise<string[]> => JSON.parse((await page('/readyz')).text).reasons;
+    await until('ready', async () => (await page('/readyz')).status === 200);
+    for (const [answer, kind, reason] of [
+      [503, 'unwell', 'slot a is answered with an error by the signing API: DATABASE_UNREACHABLE: it is away'],
+      [403, 'refused', 'slot a is refused by the signing API: DATABASE_UNREACHABLE: it is away'],
+    ] as const) {
+      const body = { error: { code: 'DATABASE_UNREACHABLE', message: 'it is away' } };
+      api.intercept = () => ({ status: answer, body });
+      await until(kind, async () => (await reasons()).includes(reason));
+      t.match((await status()).slots[0], { state: 'ready', api: 'lost', apiTrouble: { kind, said: /it is away/ } });
+    }
+    api.intercept = undefined;
+    await until('reached again', async () => (await reasons()).length === 0);
+    t.notHas((await status()).slots[0], { apiTrouble: {} });
+  },
+);
+
 t.test('a node without a working slot says why, and its status command fails', async (t) => {
   const [slot] = store.slots;
   const { node, config, page } = await operate(t, { slots: [{ ...slot, tokenLabel: 'elsewhere' }, store.slots[1]] });

@@ -1,12 +1,14 @@
+import { writeFileSync } from 'node:fs';
 import t from 'tap';
-import { noTurns } from '../src/primary/cluster/turns.ts';
+import { type ClusterTurns, noTurns } from '../src/primary/cluster/turns.ts';
 import { planRollOut, rollOut } from '../src/primary/roll-out.ts';
 import { createRollOuts } from '../src/primary/roll-outs.ts';
+import type { SlotConfiguration } from '../src/shared/configuration/sections.ts';
 import { createLog } from '../src/shared/log.ts';
 import type { WorkerReport } from '../src/shared/worker-report.ts';
 import { idleReport } from '../src/worker/report.ts';
 import { end, type PlayedNode, supervise } from './support/played-workers.ts';
-import { slotIn } from './support/soft-token.ts';
+import { slotIn, temporaryDirectory } from './support/soft-token.ts';
 import { until } from './support/until.ts';
 
 const log = createLog('silent', {});
@@ -15,16 +17,36 @@ const log = createLog('silent', {});
 function roll(t: import('tap').Test, node: PlayedNode): { done: Promise<void>; abort(): void; ended(): boolean } {
   const abort = new AbortController();
   t.teardown(() => abort.abort());
-  const slots = node.supervisor.slots().map((slot) => slot.configuration);
+  const slots = configurationsOf(node);
   let ended = false;
   const plan = planRollOut(
     slots.map((slot) => slot.name),
     slots,
   );
-  const done = rollOut(plan, { supervisor: node.supervisor, clusterTurns: noTurns, log }, abort.signal).then(() => {
+  const parts = { supervisor: node.supervisor, turn: async () => {}, lost: new Map(), log };
+  const done = rollOut(plan, parts, abort.signal).then(() => {
     ended = true;
   });
   return { done, abort: () => abort.abort(), ended: () => ended };
+}
+
+const configurationsOf = (node: PlayedNode) => node.supervisor.slots().map((slot) => slot.configuration);
+
+/** Turns that are granted at once and counted. */
+function countedTurns() {
+  const counted = { taken: 0, held: 0 };
+  const turns: ClusterTurns = {
+    async take() {
+      counted.taken += 1;
+      counted.held += 1;
+      return {
+        end() {
+          counted.held -= 1;
+        },
+      };
+    },
+  };
+  return { counted, turns };
 }
 
 function makeReady(node: PlayedNode, slot: string): void {
@@ -106,16 +128,109 @@ t.test('where no slot had leased, or none has whom to ask, being ready is enough
   }
 });
 
-t.test('a slot that worked and never will again ends the roll-out', async (t) => {
+t.test(
+  'a slot that worked and is latched by the new configuration halts it, on this node and on the others',
+  async (t) => {
+    const node = supervise(t, ['a', 'b']);
+    makeReady(node, 'a');
+    makeReady(node, 'b');
+    const { counted, turns } = countedTurns();
+    const rollOuts = createRollOuts({ supervisor: node.supervisor, clusterTurns: turns, log });
+    t.teardown(() => rollOuts.stop());
+    const wrong = { reason: 'MODULE', code: 12 } as const;
+    for (const times of [2, 3]) {
+      // Twice: who sends it again without having mended anything loses no further worker.
+      await rollOuts.begin(configurationsOf(node));
+      await until('a is replaced', () => started(node, 'a') === times);
+      node.worker('a').listener.onEnd(end(wrong));
+      await new Promise((resolve) => setImmediate(resolve));
+      t.equal(started(node, 'b'), 1);
+      t.equal(node.slot('b').state, 'ready');
+      t.same(counted, { taken: 1, held: 1 }, 'the turn stays with the node that has something to mend');
+    }
+    await rollOuts.begin(configurationsOf(node));
+    await until('a is replaced by the right one', () => started(node, 'a') === 4);
+    makeReady(node, 'a');
+    await until('b is replaced', () => started(node, 'b') === 2);
+    t.same(counted, { taken: 1, held: 1 });
+    makeReady(node, 'b');
+    await until('the turn goes on', () => counted.held === 0);
+  },
+);
+
+t.test(
+  'a node whose new PIN is wrong keeps its turn, and each worker that has another login, until it is mended',
+  async (t) => {
+    const directory = temporaryDirectory(t);
+    const node = supervise(t, ['a', 'b'], { slots: (name) => slotIn(directory, name) });
+    makeReady(node, 'a');
+    makeReady(node, 'b');
+    const { counted, turns } = countedTurns();
+    const rollOuts = createRollOuts({ supervisor: node.supervisor, clusterTurns: turns, log });
+    t.teardown(() => rollOuts.stop());
+    writeFileSync(`${directory}/pin`, 'something-else\n');
+    for (const times of [2, 3]) {
+      await rollOuts.begin(configurationsOf(node));
+      await until('a is replaced', () => started(node, 'a') === times);
+      node.worker('a').listener.onEnd(end({ reason: 'PIN', code: 14 }));
+      await new Promise((resolve) => setImmediate(resolve));
+      t.equal(started(node, 'b'), 1);
+      t.same(counted, { taken: 1, held: 1 });
+    }
+    node.supervisor.replace(configurationsOf(node)[0] as SlotConfiguration, 'its PIN file changed');
+    makeReady(node, 'a');
+    await until('the turn goes on', () => counted.held === 0);
+    t.equal(started(node, 'b'), 1);
+  },
+);
+
+t.test('a node that leases no more keeps its turn, also through a second reload, until it leases', async (t) => {
+  const node = supervise(t, ['a']);
+  makeReady(node, 'a');
+  report(node, 'a', { leasedOnce: true });
+  const { counted, turns } = countedTurns();
+  const rollOuts = createRollOuts({ supervisor: node.supervisor, clusterTurns: turns, log });
+  t.teardown(() => rollOuts.stop());
+  for (const times of [2, 3]) {
+    await rollOuts.begin(configurationsOf(node));
+    await until('a is replaced', () => started(node, 'a') === times);
+    makeReady(node, 'a');
+    report(node, 'a', { api: 'lost' });
+    await new Promise((resolve) => setImmediate(resolve));
+    t.same(counted, { taken: 1, held: 1 });
+  }
+  report(node, 'a', { leasedOnce: true });
+  await until('the turn goes on', () => counted.held === 0);
+});
+
+t.test('a device that went during a reload holds it up once; the next reload goes on without it', async (t) => {
   const node = supervise(t, ['a', 'b']);
   makeReady(node, 'a');
   makeReady(node, 'b');
-  const rolling = roll(t, node);
+  const { counted, turns } = countedTurns();
+  const rollOuts = createRollOuts({ supervisor: node.supervisor, clusterTurns: turns, log });
+  t.teardown(() => rollOuts.stop());
+  await rollOuts.begin(configurationsOf(node));
   await until('a is replaced', () => started(node, 'a') === 2);
-  node.worker('a').listener.onEnd(end({ reason: 'MODULE', code: 12 }));
-  await rolling.done;
+  node.worker('a').listener.onEnd(end({ reason: 'DEVICE', code: 16 }));
   t.equal(started(node, 'b'), 1);
-  t.equal(node.slot('b').state, 'ready');
+  await rollOuts.begin(configurationsOf(node));
+  node.worker('a').listener.onEnd(end({ reason: 'DEVICE', code: 16 }));
+  await until('b is replaced', () => started(node, 'b') === 2);
+  makeReady(node, 'b');
+  await until('the turn goes on', () => counted.held === 0);
+});
+
+t.test('a node that ends in the middle of a reload gives its turn back', async (t) => {
+  const node = supervise(t, ['a']);
+  makeReady(node, 'a');
+  const { counted, turns } = countedTurns();
+  const rollOuts = createRollOuts({ supervisor: node.supervisor, clusterTurns: turns, log });
+  await rollOuts.begin(configurationsOf(node));
+  await until('a is replaced', () => started(node, 'a') === 2);
+  t.equal(counted.held, 1);
+  rollOuts.stop();
+  t.equal(counted.held, 0);
 });
 
 t.test('a slot that was latched and is again does not keep the others from being replaced', async (t) => {
@@ -148,7 +263,7 @@ t.test('a slot that is put back while it is being taken out starts again', async
   const node = supervise(t, ['a', 'b'], { slowToStop });
   makeReady(node, 'a');
   makeReady(node, 'b');
-  const [a, b] = node.supervisor.slots().map((slot) => slot.configuration);
+  const [a, b] = configurationsOf(node);
   if (a === undefined || b === undefined) throw new Error('there are two slots');
   const rollOuts = createRollOuts({ supervisor: node.supervisor, clusterTurns: noTurns, log });
   t.teardown(() => rollOuts.stop());

@@ -216,6 +216,26 @@ t.test('API lost and back: one line each way, and nothing that was made is lost'
   await worker.stop();
 });
 
+t.test('an API that answers with errors and vanishes in turn is one line, and says which it was last', async (t) => {
+  const worker = await startSlotWorker(t, { ...parts, addresses: ['https://127.0.0.1:9', api.address] });
+  await makeKey(api);
+  api.intercept = () => ({ status: 503, body: { error: { code: 'DATABASE_UNREACHABLE', message: 'it is away' } } });
+  t.teardown(() => {
+    api.intercept = undefined;
+  });
+  const line = await until('lost', () => worker.log.find((one) => one.msg === 'signing API answers with an error'));
+  t.match(line, { code: 'API_UNREACHABLE', cause: /DATABASE_UNREACHABLE: it is away/ });
+  await api.stop();
+  await until('not there', () => /ECONNREFUSED/.test(worker.transport.trouble?.said ?? ''));
+  t.equal(worker.transport.trouble?.kind, 'unreachable');
+  t.equal(said(worker, 'signing API cannot be reached'), 0);
+  api.intercept = undefined;
+  await api.start();
+  await until('back', () => said(worker, 'signing API answers again') === 1);
+  t.equal(worker.transport.trouble, undefined);
+  await worker.stop();
+});
+
 t.test('a second address takes over when the first does not answer', async (t) => {
   const worker = await startSlotWorker(t, { ...parts, addresses: ['https://127.0.0.1:9', api.address] });
   t.match(await makeKey(api), { id: /^key-/ });

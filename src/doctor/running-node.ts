@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
+import { apiLossOf } from '../primary/operations/readiness.ts';
 import type { NodeStatus, SlotStatus } from '../primary/operations/status.ts';
 import { type Check, type Finding, good, problem, warning } from './check.ts';
 
@@ -55,16 +56,32 @@ function caughtSignals(pid: number): bigint | undefined {
   }
 }
 
-function slotFinding({ name, state, why, pin, lastFault }: SlotStatus): Finding {
+function slotFinding({ name, state, why, pin, lastFault, api, apiTrouble, database }: SlotStatus): Finding {
   const found = `slot ${name} is ${state}${why === undefined || why === '' ? '' : ` (${why})`}`;
   if (pin === 'refused')
     return problem(`${found}: its PIN was refused`, 'Write the right PIN into its pinFile; nobody tries the old one');
   switch (state) {
     case 'ready':
+      if (api === 'lost') return warning(`slot ${name} ${apiLossOf(apiTrouble)}`, todoFor(apiTrouble));
+      if (database === 'lost') return warning(`slot ${name} cannot reach the driver database`, 'Check the database');
       return good(found);
     case 'latched':
       return problem(found, lastFault === undefined ? 'See the log' : `${lastFault.code}: see docs/errors.md`);
     default:
       return warning(found, 'Look again in a moment; if it stays so, see the log');
+  }
+}
+
+function todoFor(trouble: SlotStatus['apiTrouble']): string {
+  const kind = trouble?.kind ?? 'unreachable';
+  switch (kind) {
+    case 'unreachable':
+      return 'Check api.addresses, the network, and that the API runs';
+    case 'unwell':
+      return 'Look at the log of the API: most often its database is away';
+    case 'refused':
+      return 'Check the node’s certificate and the API’s list of nodes';
+    default:
+      return kind satisfies never;
   }
 }

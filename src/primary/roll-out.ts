@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DriverConfiguration } from '../shared/configuration/driver.ts';
 import type { SlotConfiguration } from '../shared/configuration/sections.ts';
+import { fileStamp } from '../shared/file-stamp.ts';
 import type { Log } from '../shared/log.ts';
-import type { ClusterTurns } from './cluster/turns.ts';
-import { works } from './operations/readiness.ts';
+import { works as hasLeased } from './operations/readiness.ts';
 import { pinGroup } from './slot-token.ts';
 import type { SlotView, Supervisor } from './supervisor.ts';
 
@@ -29,60 +29,84 @@ export function identityProblems(old: DriverConfiguration, wanted: DriverConfigu
     .map((key) => `${key} cannot change while the node runs (${old[key]} to ${wanted[key]}): restart it`);
 }
 
+export interface RollOutParts {
+  readonly supervisor: Supervisor;
+  /** Resolves when this node may replace its workers, or `signal` is aborted. */
+  readonly turn: (signal: AbortSignal) => Promise<void>;
+  /**
+   * Slots that worked until a roll-out of this node replaced their workers, and not since; and whether a slot of the node
+   * had leased then. Kept from one roll-out to the next.
+   */
+  readonly lost: Map<string, { readonly leased: boolean }>;
+  readonly log: Log;
+}
+
 /**
- * Replaces all workers, one at a time in the whole cluster: the next only when the one before is ready and, where
- * a slot of the node had before, has leased: a wrong address or certificate of the API costs one slot. Slots that do not work go first,
- * they have nothing to lose. Where a token refuses a new PIN, whoever shares it keeps its login; a
- * slot that worked and will not any more ends the roll-out: the workers that are left keep what they have.
+ * Replaces all workers of the node, one at a time: the next only when the one before is ready and, where a slot of the
+ * node had before, has leased: a wrong address or certificate of the API costs one slot. Slots that do not work go first,
+ * they have nothing to lose. Where a token refuses a PIN, whoever shares it and logged in with another one keeps that
+ * login; a slot that worked and will not any more halts the roll-out: the workers that are left keep what they have.
+ *
+ * It lasts until what it cost works again, and with it the node's turn: what is wrong on one node would be wrong on the
+ * next. Only a device that is gone is waited for once, by the roll-out in which it went.
  *
  * @param signal another configuration is to be rolled out, or the node ends.
  */
 export async function rollOut(
   plan: RollOutPlan,
-  { supervisor, clusterTurns, log }: { supervisor: Supervisor; clusterTurns: ClusterTurns; log: Log },
+  { supervisor, turn, lost, log }: RollOutParts,
   signal: AbortSignal,
 ): Promise<void> {
   for (const slot of plan.added) supervisor.add(slot);
+  if (plan.kept.length > 0) await turn(signal);
+  if (signal.aborted) return;
+  for (const name of lost.keys()) if (!plan.kept.some((slot) => slot.name === name)) lost.delete(name);
   const viewOf = (name: string) => supervisor.slots().find((slot) => slot.configuration.name === name);
-  const worked = new Set(plan.kept.map(({ name }) => name).filter((name) => viewOf(name)?.record.state === 'ready'));
+  const works = new Set(plan.kept.map(({ name }) => name).filter((name) => viewOf(name)?.record.state === 'ready'));
   // Of any: after a reload with a wrong API section one waits and the others lease; the next one may be wrong too.
-  const leased = [...worked].some((name) => works(viewOf(name)?.record.report));
-  const ordered = plan.kept.toSorted((a, b) => Number(worked.has(a.name)) - Number(worked.has(b.name)));
+  const leased =
+    [...lost.values()].some((before) => before.leased) ||
+    [...works].some((name) => hasLeased(viewOf(name)?.record.report));
+  const ordered = plan.kept.toSorted((a, b) => Number(works.has(a.name)) - Number(works.has(b.name)));
   const refusedPins = new Set<string>();
+  const latched: string[] = [];
+  const settle = (name: string, wanted: Wanted): Promise<Outcome | undefined> =>
+    settled(supervisor, { name, leased, wanted }, log, signal);
   for (const slot of ordered) {
-    if (pinNames(slot).some((name) => refusedPins.has(name))) {
-      log.warn({ slot: slot.name }, 'not replaced: its PIN was just refused elsewhere');
+    const { name } = slot;
+    const before = viewOf(name);
+    const hasAnotherPin = before?.pinStamp !== fileStamp(slot.pinFile);
+    if (hasAnotherPin && pinNames(slot).some((one) => refusedPins.has(one))) {
+      log.warn({ slot: name }, 'not replaced: its PIN was just refused elsewhere');
       continue;
     }
-    const turn = await clusterTurns.take('replace a worker', slot.name, signal, 'wait');
-    try {
-      if (signal.aborted) return;
-      const stampBefore = viewOf(slot.name)?.pinStamp;
-      supervisor.replace(slot, 'the configuration was read again');
-      const outcome = await settled(
-        supervisor,
-        { name: slot.name, worked: worked.has(slot.name), leased },
-        log,
-        signal,
-      );
-      if (signal.aborted) return;
-      if (outcome !== 'latched') continue;
-      const { record, pinStamp } = viewOf(slot.name) ?? {};
+    if (works.has(name)) lost.set(name, { leased });
+    supervisor.replace(slot, 'the configuration was read again');
+    const outcome = await settle(name, works.has(name) ? 'as before, or latched' : 'any');
+    if (signal.aborted) return;
+    if (outcome === 'ready') lost.delete(name);
+    if (outcome !== 'latched') continue;
+    const { record } = viewOf(name) ?? {};
+    if (lost.has(name)) latched.push(name);
+    if (record?.latchedBy === 'PIN') {
+      for (const one of pinNames(slot)) refusedPins.add(one);
       // One that had been refused before, and is again, says nothing new.
-      if (!worked.has(slot.name) && pinStamp === stampBefore) continue;
-      if (record?.latchedBy === 'PIN') {
-        log.error({ slot: slot.name }, 'new PIN refused; workers that share it keep their login');
-        for (const name of pinNames(slot)) refusedPins.add(name);
-      } else if (worked.has(slot.name)) {
-        log.error({ slot: slot.name, why: record?.why }, 'reload halted; the workers that are left go on');
-        return;
-      }
-    } finally {
-      turn.end();
+      if (!works.has(name) && !hasAnotherPin) continue;
+      log.error({ slot: name }, 'new PIN refused; workers that share it keep their login');
+    } else if (lost.has(name)) {
+      log.error(
+        { slot: name, why: record?.why },
+        'reload halted until this slot works; the workers that are left go on',
+      );
+      await settle(name, 'as before');
+      if (signal.aborted) return;
+      lost.delete(name);
     }
   }
   await Promise.all(plan.removed.map((name) => supervisor.remove(name)));
   log.info('configuration is in force');
+  await Promise.all(latched.filter((name) => lost.has(name)).map((name) => settle(name, 'as before')));
+  if (!signal.aborted) lost.clear();
 }
 
 /** By any of these two slots may be meant by one PIN. */
@@ -93,33 +117,34 @@ function pinNames(slot: SlotConfiguration): string[] {
 const patienceMs = 30_000;
 
 type Outcome = 'ready' | 'latched' | 'recovering';
+/** What ends the wait for a slot that was replaced. `as before`: it works. */
+type Wanted = 'as before' | 'as before, or latched' | 'any';
 
-/** How it was before a slot was replaced. */
-interface Before {
+interface Awaited {
   readonly name: string;
-  readonly worked: boolean;
-  /** A slot of this node leased: the API was there. */
+  readonly wanted: Wanted;
+  /** A slot of this node leased before: the API was there. */
   readonly leased: boolean;
 }
 
-/** @returns undefined while a replaced slot is on its way to what it was. One that did not work is tried once. */
-function outcomeOf({ record: { state, report } }: SlotView, { worked, leased }: Before): Outcome | undefined {
-  if (state === 'latched') return state;
-  if (state === 'recovering') return worked ? undefined : state;
+/** @returns undefined while a replaced slot is on its way. One that did not work is tried once. */
+function outcomeOf({ record: { state, report } }: SlotView, { wanted, leased }: Awaited): Outcome | undefined {
+  if (state === 'latched') return wanted === 'as before' ? undefined : state;
+  if (state === 'recovering') return wanted === 'any' ? state : undefined;
   // Where the API is down this waits for it; the slots that are left keep their connections meanwhile.
-  return state === 'ready' && (!leased || works(report)) ? state : undefined;
+  return state === 'ready' && (!leased || hasLeased(report)) ? state : undefined;
 }
 
 /** Waits for the outcome. @returns undefined when `signal` was aborted. */
 async function settled(
   supervisor: Supervisor,
-  before: Before,
+  awaited: Awaited,
   log: Log,
   signal: AbortSignal,
 ): Promise<Outcome | undefined> {
   const { promise, resolve } = Promise.withResolvers<Outcome | undefined>();
   const look = (slot: SlotView): void => {
-    const outcome = slot.configuration.name === before.name ? outcomeOf(slot, before) : undefined;
+    const outcome = slot.configuration.name === awaited.name ? outcomeOf(slot, awaited) : undefined;
     if (outcome !== undefined) resolve(outcome);
   };
   const stopListening = [supervisor.onState(look), supervisor.onReport(look)];
@@ -127,7 +152,7 @@ async function settled(
   const abort = (): void => resolve(undefined);
   signal.addEventListener('abort', abort, { once: true });
   sleep(patienceMs, undefined, { signal: over.signal }).then(
-    () => log.warn({ slot: before.name }, 'reload waits for this slot to work again'),
+    () => log.warn({ slot: awaited.name }, 'reload waits for this slot to work again'),
     () => {},
   );
   try {

@@ -203,7 +203,8 @@ export const catalogue = {
   // -- driver protocol ------------------------------------------------------------------------------------------
   API_UNREACHABLE: {
     what: 'The signing API cannot be reached',
-    remedy: 'Check api.addresses and that the API runs; the driver keeps trying',
+    remedy:
+      'Check api.addresses and that the API runs; where it answers with an error, its own log says why. The driver keeps trying',
   },
   CLIENT_CERTIFICATE_MISSING: {
     what: 'No valid client certificate was presented',

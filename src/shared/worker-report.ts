@@ -27,6 +27,14 @@ export interface PolicyReport {
 
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
+/** Why the signing API does not do what a worker asks. */
+export interface ApiTrouble {
+  /** `unreachable`: nobody answers. `unwell`: it answers with an error of its own. `refused`: it will not; a person must act. */
+  readonly kind: 'unreachable' | 'unwell' | 'refused';
+  /** What the network or the API said, for people. */
+  readonly said: string;
+}
+
 export interface WorkerReport {
   readonly state: WorkerState;
   readonly breaker: BreakerState;
@@ -45,6 +53,8 @@ export interface WorkerReport {
   readonly held: number;
   /** `none`: a rotation slot asks nobody for work. */
   readonly api: 'reached' | 'lost' | 'none';
+  /** While it is lost; absent from version 0.1. */
+  readonly apiTrouble?: ApiTrouble;
   readonly database: 'answers' | 'lost';
   /** notAfter of the client certificate in use, milliseconds since 1970. */
   readonly certificateExpiresAt?: number;

@@ -5,6 +5,7 @@ import type { ApiAccess } from '../shared/configuration/driver.ts';
 import { refusal } from '../shared/driver-protocol.ts';
 import { CodedError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
+import type { ApiTrouble } from '../shared/worker-report.ts';
 import { type CertificateFiles, openCertificateFiles } from './certificate-files.ts';
 
 /**
@@ -19,8 +20,8 @@ export interface ApiTransport {
    * @throws ApiFailure; CodedError INSTANCE_ENDED, after which no call of this instance will be answered; AbortError
    */
   post<Schema extends z.ZodType>(call: ApiCall<Schema>): Promise<z.infer<Schema>>;
-  /** False from a call that no address answered as it should, until that kind of call is answered again. */
-  readonly reached: boolean;
+  /** From a call that no address answered as it should, until that kind of call is answered again; as it was last. */
+  readonly trouble: ApiTrouble | undefined;
   /** Of the client certificate, milliseconds since 1970. */
   readonly certificateExpiresAt: number;
   close(): Promise<void>;
@@ -38,10 +39,9 @@ export interface ApiCall<Schema extends z.ZodType> {
 /** The API did not do what it was asked; the caller tries again later. */
 export class ApiFailure extends Error {
   override readonly name = 'ApiFailure';
-  /** `unreachable`: no answer, or the server is not well. `refused`: it answered that it will not; a person must act. */
-  readonly kind: 'unreachable' | 'refused';
+  readonly kind: ApiTrouble['kind'];
 
-  constructor(kind: 'unreachable' | 'refused', message: string, options?: { cause?: unknown }) {
+  constructor(kind: ApiTrouble['kind'], message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.kind = kind;
   }
@@ -81,7 +81,9 @@ export function createApiTransport(api: ApiAccess, log: Log): ApiTransport {
         return answer;
       } catch (error) {
         if (call.signal?.aborted === true || error instanceof CodedError) throw error;
-        failure = asFailure(error);
+        const next = asFailure(error);
+        // Of several addresses, one that answers says more than one that does not.
+        if (failure.kind !== 'unwell' || next.kind !== 'unreachable') failure = next;
         // Two calls that fail at once move on by one address, not by two.
         if (current === at) current = (at + 1) % pools.length;
         // Another process of the API would refuse for the same reason.
@@ -94,8 +96,8 @@ export function createApiTransport(api: ApiAccess, log: Log): ApiTransport {
 
   return {
     post,
-    get reached() {
-      return reachability.reached;
+    get trouble() {
+      return reachability.trouble;
     },
     get certificateExpiresAt() {
       return certificates.expiresAt;
@@ -146,7 +148,7 @@ async function refused({ statusCode, body }: Dispatcher.ResponseData): Promise<E
     ? parsed.data.error
     : { code: `HTTP ${statusCode}`, message: text.slice(0, 200) };
   if (code === 'INSTANCE_ENDED') return new CodedError('INSTANCE_ENDED', 'the API takes no more calls of it');
-  return new ApiFailure(statusCode >= 500 ? 'unreachable' : 'refused', `${code}: ${message}`);
+  return new ApiFailure(statusCode >= 500 ? 'unwell' : 'refused', `${code}: ${message}`);
 }
 
 function jsonOf(text: string): unknown {
@@ -169,19 +171,20 @@ function asFailure(error: unknown): ApiFailure {
 
 /**
  * One line when the API is lost, or begins to refuse; one when it is back. Only the kind of call that failed can show
- * that it is back: otherwise an API that answers one kind and not the other would be lost and found without end.
+ * that it is back: otherwise an API that answers one kind and not the other would be lost and found without end. Of
+ * several addresses one may be dead and another unwell, call by call: that is no change worth a line.
  */
 function createReachability(log: Log, addresses: readonly string[]) {
-  let lost: { readonly path: string; readonly kind: ApiFailure['kind']; readonly since: number } | undefined;
+  let lost: { readonly path: string; readonly since: number; readonly trouble: ApiTrouble } | undefined;
   return {
-    get reached(): boolean {
-      return lost === undefined;
+    get trouble(): ApiTrouble | undefined {
+      return lost?.trouble;
     },
-    failed(path: string, failure: ApiFailure): void {
-      if (lost?.kind === failure.kind) return;
-      lost = { path, kind: failure.kind, since: lost?.since ?? performance.now() };
-      const what = failure.kind === 'refused' ? 'signing API refuses this driver' : 'signing API cannot be reached';
-      log.warn({ code: 'API_UNREACHABLE', cause: failure.message, path, addresses }, what);
+    failed(path: string, { kind, message }: ApiFailure): void {
+      const before =
+        lost !== undefined && (lost.trouble.kind === 'refused') === (kind === 'refused') ? lost : undefined;
+      lost = { path: before?.path ?? path, since: lost?.since ?? performance.now(), trouble: { kind, said: message } };
+      if (before === undefined) log.warn({ code: 'API_UNREACHABLE', cause: message, path, addresses }, lossOf(kind));
     },
     answered(path: string): void {
       if (lost?.path !== path) return;
@@ -189,4 +192,17 @@ function createReachability(log: Log, addresses: readonly string[]) {
       lost = undefined;
     },
   };
+}
+
+function lossOf(kind: ApiTrouble['kind']): string {
+  switch (kind) {
+    case 'unreachable':
+      return 'signing API cannot be reached';
+    case 'unwell':
+      return 'signing API answers with an error';
+    case 'refused':
+      return 'signing API refuses this driver';
+    default:
+      return kind satisfies never;
+  }
 }

@@ -23,7 +23,7 @@ import { createPinGuard } from './pin-guard/pin-guard.ts';
 import { openPolicy } from './policy/open-policy.ts';
 import { connectToPrimary, type PrimaryLink } from './primary-link.ts';
 import { startPulse } from './pulse.ts';
-import { idleReport, slotFacts } from './report.ts';
+import { apiFacts, idleReport, slotFacts } from './report.ts';
 import { refuseRetiredKeys } from './retired-keys.ts';
 import { serveRotation } from './serve-rotation.ts';
 import { createSlotState } from './slot-state.ts';
@@ -102,8 +102,7 @@ async function run({ configuration, slot, log, link, releasers }: Parts): Promis
   const threads = { total: slot.sessions, busy: 0 };
   const outside = () => ({
     state: state.now,
-    api: transport === undefined ? ('none' as const) : transport.reached ? ('reached' as const) : ('lost' as const),
-    ...(transport === undefined ? {} : { certificateExpiresAt: transport.certificateExpiresAt }),
+    ...apiFacts(transport),
   });
   pulse.report(() => ({ ...idleReport, ...outside(), threads }));
 

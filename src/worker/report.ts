@@ -1,6 +1,7 @@
 import { ceremonyWarnings } from '../shared/ceremony-file.ts';
 import type { KeyRing } from '../shared/key-ring.ts';
-import type { SlotFacts } from '../shared/worker-report.ts';
+import type { SlotFacts, WorkerReport } from '../shared/worker-report.ts';
+import type { ApiTransport } from './api-transport.ts';
 import type { Hsm } from './hsm/session-threads.ts';
 import { createMetrics } from './metrics.ts';
 import type { WorkFacts } from './start-work.ts';
@@ -13,6 +14,17 @@ export const idleReport: WorkFacts = {
   database: 'answers',
   leasedOnce: false,
 };
+
+/** A rotation slot has none. */
+export function apiFacts(
+  transport: ApiTransport | undefined,
+): Pick<WorkerReport, 'api' | 'apiTrouble' | 'certificateExpiresAt'> {
+  if (transport === undefined) return { api: 'none' };
+  const { trouble, certificateExpiresAt } = transport;
+  return trouble === undefined
+    ? { api: 'reached', certificateExpiresAt }
+    : { api: 'lost', apiTrouble: trouble, certificateExpiresAt };
+}
 
 export function slotFacts({ token, capabilities, probeTable, keys, fingerprint }: Hsm, ring: KeyRing): SlotFacts {
   const { masterKey, integrityKey } = ring.current;

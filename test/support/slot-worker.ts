@@ -10,7 +10,7 @@ import { createLog } from '../../src/shared/log.ts';
 import type { ClockTime } from '../../src/shared/orders/clock.ts';
 import { createReleasers } from '../../src/shared/releasers.ts';
 import { createApiClient } from '../../src/worker/api-client.ts';
-import { createApiTransport } from '../../src/worker/api-transport.ts';
+import { type ApiTransport, createApiTransport } from '../../src/worker/api-transport.ts';
 import { createWorkerChain } from '../../src/worker/audit/worker-chain.ts';
 import { createDriverDatabase, type DriverDatabase } from '../../src/worker/database.ts';
 import { openPolicy } from '../../src/worker/policy/open-policy.ts';
@@ -32,6 +32,7 @@ export interface SlotWorker {
   readonly pool: pg.Pool;
   readonly database: DriverDatabase;
   readonly audit: AuditChain;
+  readonly transport: ApiTransport;
   /** What ended it, if it could not go on. */
   fault: CodedError | undefined;
   readonly state: string;
@@ -117,6 +118,7 @@ export async function startSlotWorker(t: Test, options: SlotWorkerOptions): Prom
     pool,
     database,
     audit,
+    transport,
     fault: undefined,
     get state() {
       return state.now;

@@ -47,21 +47,27 @@ const holdMs = 1_000;
 const longestSilence = "interval '5 seconds'";
 /** Longer than any start that the watchdog allows: a turn that lasts longer is not given any more. */
 const longestTurn = "interval '60 seconds'";
+/**
+ * Of a node that replaces its workers. Such a turn lasts as long as its node lives and says so: what is wrong with a new
+ * configuration would be as wrong on the next node.
+ */
+export const replacingWorkers = 'replace a worker';
 
 const ended: Turn = { end: () => {} };
 
 export function createClusterTurns(options: ClusterTurnsOptions): ClusterTurns {
   const { pool, self, leaderlessMs, onAsked, log, patienceMs = usualPatienceMs } = options;
 
-  async function isGranted(purpose: string, slot: string): Promise<boolean> {
-    const [row] = await run<{ granted: boolean }>(
+  async function ask(purpose: string, slot: string): Promise<{ readonly granted: boolean; readonly holder?: string }> {
+    const [row] = await run<{ granted: boolean; holder: string | null }>(
       pool,
       `insert into turn (purpose, instance, slot, node) values ($1, $2, $3, $4)
        on conflict (purpose, instance, slot) do update set seen_at = clock_timestamp()
-       returning granted_at is not null as granted`,
+       returning granted_at is not null as granted,
+         (select node from turn held where held.purpose = $1 and held.granted_at is not null limit 1) as holder`,
       [purpose, self.instance, slot, self.node],
     );
-    return row?.granted === true;
+    return { granted: row?.granted === true, ...(row?.holder && { holder: row.holder }) };
   }
 
   /** An update only: what was given back must not come again. */
@@ -94,15 +100,21 @@ export function createClusterTurns(options: ClusterTurnsOptions): ClusterTurns {
   return {
     async take(purpose, slot, signal, whileLed = 'hurry') {
       const asked = performance.now();
+      let told = false;
       for (let first = true; !signal.aborted; first = false) {
-        if (await isGranted(purpose, slot).catch(() => false)) return held(purpose, slot);
+        const { granted, holder } = await ask(purpose, slot).catch(() => ({ granted: false, holder: undefined }));
+        if (granted) return held(purpose, slot);
         if (first) onAsked();
         const alone = leaderlessMs() > leaderlessLimitMs;
-        const tooLong = whileLed === 'hurry' && performance.now() - asked > patienceMs;
-        if (alone || tooLong) {
+        const tooLong = performance.now() - asked > patienceMs;
+        if (alone || (tooLong && whileLed === 'hurry')) {
           log.debug({ slot, purpose, leader: !alone }, 'goes on without a turn');
           await pause(Math.random() * aloneJitterMs, signal);
           return held(purpose, slot);
+        }
+        if (tooLong && holder !== undefined && !told) {
+          log.warn({ purpose, holder }, 'waits for its turn, which another node has');
+          told = true;
         }
         await pause(askAgainMs, signal);
       }
@@ -122,10 +134,10 @@ export async function grantTurns(pool: pg.Pool, by: Fence): Promise<number> {
     pool,
     `with ${fence}
      delete from turn where exists (select from fence) and (
-       granted_at < clock_timestamp() - ${longestTurn}
+       (granted_at < clock_timestamp() - ${longestTurn} and purpose <> $3)
        or seen_at < clock_timestamp() - ${longestSilence}
        or not exists (select from node where node.instance = turn.instance and ${isLive('node')}))`,
-    me,
+    [...me, replacingWorkers],
   );
   const granted = await run(
     pool,

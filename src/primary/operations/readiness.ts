@@ -1,4 +1,4 @@
-import type { WorkerReport } from '../../shared/worker-report.ts';
+import type { ApiTrouble, WorkerReport } from '../../shared/worker-report.ts';
 import type { SlotView } from '../supervisor.ts';
 
 /**
@@ -41,9 +41,25 @@ function reasonsOf({ configuration: { name }, record: { state, why, report } }: 
   if (state !== 'ready') return [`slot ${name} is ${state}: ${why}`];
   if (report === undefined) return [`slot ${name} has not reported yet`];
   return [
-    ...(report.api === 'lost' ? [`slot ${name} cannot reach the signing API`] : []),
+    ...(report.api === 'lost' ? [`slot ${name} ${apiLossOf(report.apiTrouble)}`] : []),
     ...(report.database === 'lost' ? [`slot ${name} cannot reach the driver database`] : []),
     ...(works(report) ? [] : [`slot ${name} has not asked for work yet`]),
     ...(report.breaker === 'closed' ? [] : [`slot ${name} takes no work: its breaker is ${report.breaker}`]),
   ];
+}
+
+/** What a slot says of the signing API, after its name. */
+export function apiLossOf(trouble: ApiTrouble | undefined): string {
+  if (trouble === undefined) return 'cannot reach the signing API';
+  const { kind, said } = trouble;
+  switch (kind) {
+    case 'unreachable':
+      return `cannot reach the signing API: ${said}`;
+    case 'unwell':
+      return `is answered with an error by the signing API: ${said}`;
+    case 'refused':
+      return `is refused by the signing API: ${said}`;
+    default:
+      return kind satisfies never;
+  }
 }

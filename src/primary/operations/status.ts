@@ -47,6 +47,7 @@ export interface SlotStatus extends Pick<SlotRecord, 'state' | 'why' | 'crashLoo
   readonly threads?: WorkerReport['threads'];
   readonly held?: number;
   readonly api?: WorkerReport['api'];
+  readonly apiTrouble?: WorkerReport['apiTrouble'];
   readonly database?: WorkerReport['database'];
   readonly leasedOnce?: boolean;
   readonly policy?: PolicyReport;
@@ -126,6 +127,11 @@ function operatorsOf({ operators }: StatusParts['configuration']): Pick<NodeStat
   return operators === undefined ? {} : { operators: { threshold: operators.threshold, of: operators.keys.length } };
 }
 
-function reported({ breaker, threads, held, api, database, leasedOnce, policy }: WorkerReport): Partial<SlotStatus> {
-  return { breaker, threads, held, api, database, leasedOnce, ...(policy === undefined ? {} : { policy }) };
+function reported(report: WorkerReport): Partial<SlotStatus> {
+  const { breaker, threads, held, api, apiTrouble, database, leasedOnce, policy } = report;
+  return {
+    ...{ breaker, threads, held, api, database, leasedOnce },
+    ...(apiTrouble && { apiTrouble }),
+    ...(policy && { policy }),
+  };
 }
