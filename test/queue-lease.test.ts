@@ -114,20 +114,43 @@ t.test('an instance that is not seen loses its requests, long before its lease e
   await finish(alive, leased);
 });
 
-t.test('a request that was tried before is leased alone', async (t) => {
-  const [first, second] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
-  const poison = signRequest(key.id);
-  await queue.application.submit(poison);
-  await first.lease(1, 30_000);
-  await first.release();
-  const neighbours = [signRequest(key.id), signRequest(key.id)];
-  for (const request of neighbours) await queue.application.submit(request);
-  const alone = await second.lease(10, 30_000);
-  t.match(alone, [{ id: poison.id, attempt: 2 }]);
-  const others = await second.lease(10, 30_000, [poison.id]);
-  t.same(others.map(({ id }) => id).sort(), neighbours.map(({ id }) => id).sort());
-  await finish(second, [...alone, ...others]);
-});
+t.test(
+  'what was tried once before is leased in small groups of its like, what was tried more often alone',
+  async (t) => {
+    const submit = async (count: number): Promise<string[]> => {
+      const requests = Array.from({ length: count }, () => signRequest(key.id));
+      for (const request of requests) await queue.application.submit(request);
+      return requests.map(({ id }) => id);
+    };
+    const [first, second] = [openDriver(queue, 'node-a'), openDriver(queue, 'node-b')];
+    const tried = await submit(20);
+    t.equal((await first.lease(20, 30_000)).length, 20);
+    await first.release();
+    const neighbours = await submit(2);
+    const group = await second.lease(256, 30_000);
+    t.ok(group.length > 1 && group.length <= 16, `${group.length} of 20`);
+    t.same(new Set(group.map(({ attempt }) => attempt)), new Set([2]));
+    const ids = group.map(({ id }) => id);
+    t.ok(ids.every((id) => tried.includes(id)));
+    await second.release();
+
+    // Twice now: each alone, though others wait that would fit in, and the rest of the twenty in a group again.
+    const left = new Set([...tried, ...neighbours]);
+    const sizes = new Map<number, number[]>();
+    while (left.size > 0) {
+      const third = openDriver(queue, 'node-a');
+      const leased = await third.lease(256, 30_000);
+      const [attempt = 0, ...more] = new Set(leased.map((one) => one.attempt));
+      t.same(more, [], 'one kind at a time');
+      sizes.set(attempt, [...(sizes.get(attempt) ?? []), leased.length]);
+      for (const { id } of leased) t.ok(left.delete(id));
+      await finish(third, leased);
+    }
+    t.same(sizes.get(3), Array(ids.length).fill(1));
+    t.same(sizes.get(2), [20 - ids.length]);
+    t.same(sizes.get(1), [2]);
+  },
+);
 
 t.test('an instance belongs to the node that named it first', async (t) => {
   const driver = openDriver(queue, 'node-a');

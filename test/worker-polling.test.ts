@@ -120,6 +120,30 @@ t.test('a later attempt is worked alone: after all that is held, and nothing is 
   await idle();
 });
 
+t.test(
+  'second attempts that came together are worked together, later ones one by one, and nothing beside them',
+  async (t) => {
+    const gate = closeHsm();
+    const before = signOffer(key.id);
+    api.offer(before);
+    await until('held', () => api.leaseCalls.at(-1)?.holding.includes(before.id));
+    worker.hsm.jobs.length = 0;
+    const second = Array.from({ length: 3 }, () => signOffer(key.id, { attempt: 2 }));
+    const third = Array.from({ length: 2 }, () => signOffer(key.id, { attempt: 3 }));
+    for (const offer of [...second, ...third]) api.offer(offer);
+    const all = [...second, ...third].map(({ id }) => id);
+    await until('held', () => all.every((id) => api.leaseCalls.at(-1)?.holding.includes(id)));
+    gate.resolve();
+    await Promise.all([before.id, ...all].map((id) => api.outcome(id)));
+    const jobs = worker.hsm.jobs.map((job) => job.requests.map((one) => one.requestId));
+    t.same(jobs[0], [before.id]);
+    for (const { id } of third) t.ok(jobs.some((job) => job.length === 1 && job[0] === id));
+    t.ok(jobs.every((job) => job.length === 1 || job.every((id) => second.some((one) => one.id === id))));
+    t.same(jobs.flat().toSorted(), [before.id, ...all].toSorted());
+    await idle();
+  },
+);
+
 t.test('no more is asked for than can be finished soon, and never more than the protocol allows', async (t) => {
   const gate = closeHsm();
   const offers = Array.from({ length: 600 }, () => signOffer(key.id));

@@ -76,7 +76,7 @@ export type Authorisation = z.infer<typeof authorisation>;
 const leasedBase = {
   id: z.string().min(1).max(64),
   lease: z.uuid(),
-  /** 1 for the first try. From 2 on the request comes alone and is worked on alone. */
+  /** 1 for the first try. At 2 it comes with its like only, from 3 on alone; nothing else is worked on meanwhile. */
   attempt: z.int().min(1),
   /** How long the lease lasts from the receipt of this answer, on the receiver's monotonic clock. */
   leaseMs: z.int().min(1),

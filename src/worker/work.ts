@@ -20,7 +20,7 @@ import { createQuietLog } from './quiet-log.ts';
  * a time, so that the HSM never waits for the database or the network between them.
  *
  * A request at its second attempt or later may be what killed the last worker: it waits until nothing else is held,
- * and nothing is taken beside it.
+ * and nothing is taken beside it, but for those at their second attempt that came with it.
  */
 export interface Work {
   take(requests: readonly LeasedRequest[]): void;
@@ -55,8 +55,9 @@ export function createWork(options: WorkOptions): Work {
   const { capacity, holdings, device, easing, threads, metrics, log } = options;
   const quiet = createQuietLog(log);
   let queue: LeasedRequest[] = [];
-  let alone: LeasedRequest[] = [];
-  let oneIsAlone = false;
+  /** Each group waits until it is alone. */
+  let apart: LeasedRequest[][] = [];
+  let oneIsApart = false;
   /** Batches in the HSM, and batches not yet ended. */
   let inside = 0;
   let running = 0;
@@ -69,18 +70,13 @@ export function createWork(options: WorkOptions): Work {
       if (queue.length === 0 || free <= 0 || (inside >= 2 && capacity.inside >= 2 * threads)) break;
       begin(queue.splice(0, Math.min(capacity.batch(), free)));
     }
-    const first = alone[0];
-    if (
-      first !== undefined &&
-      easing.limit() > 0 &&
-      running === 0 &&
-      queue.length === 0 &&
-      holdings.size === alone.length
-    ) {
-      alone = alone.slice(1);
-      oneIsAlone = true;
-      begin([first]);
-    }
+    const first = apart[0];
+    const limit = Math.min(capacity.batch(), easing.limit());
+    if (first === undefined || limit <= 0 || running > 0 || queue.length > 0) return;
+    if (holdings.size !== apart.flat().length) return;
+    oneIsApart = true;
+    begin(first.splice(0, limit));
+    if (first.length === 0) apart.shift();
   }
 
   function begin(batch: readonly LeasedRequest[]): void {
@@ -111,7 +107,7 @@ export function createWork(options: WorkOptions): Work {
     await Promise.all([keepMade(job, batch, steps), endOthers(batch, steps)]);
     running -= 1;
     if (running === 0) {
-      oneIsAlone = false;
+      oneIsApart = false;
       finishing?.resolve();
     }
     look();
@@ -197,9 +193,9 @@ export function createWork(options: WorkOptions): Work {
 
   /** What has not begun. */
   function giveBackWaiting(): void {
-    const waiting = [...queue, ...alone];
+    const waiting = [...queue, ...apart.flat()];
     queue = [];
-    alone = [];
+    apart = [];
     gaveBack(waiting);
   }
 
@@ -207,17 +203,20 @@ export function createWork(options: WorkOptions): Work {
     take(requests) {
       metrics.count('leases_taken', requests.length);
       for (const { kind, queuedMs } of requests) if (queuedMs !== undefined) metrics.observe('inQueue', kind, queuedMs);
+      const second: LeasedRequest[] = [];
       for (const request of requests) {
         const weight = request.kind === 'Sign' ? options.sign.weight(request) : options.generateKey.weight(request);
         if (!holdings.take(request.id, request.lease, weight)) {
           log.debug({ requestId: request.id }, 'delivered again while in work');
-        } else if (request.attempt > 1) alone.push(request);
-        else queue.push(request);
+        } else if (request.attempt === 1) queue.push(request);
+        else if (request.attempt === 2) second.push(request);
+        else apart.push([request]);
       }
+      if (second.length > 0) apart.push(second);
       look();
     },
     room() {
-      if (oneIsAlone || alone.length > 0 || holdings.size >= Holdings.limit) return 0;
+      if (oneIsApart || apart.length > 0 || holdings.size >= Holdings.limit) return 0;
       const weight = holdings.weightInWork();
       return Math.max(0, Math.min(capacity.room(weight), easing.limit() - weight, Holdings.limit - holdings.size));
     },

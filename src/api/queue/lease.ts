@@ -14,6 +14,13 @@ const renewedAfterMs = 5_000;
 export const presenceMs = 1_500;
 
 /**
+ * Requests at their second attempt that may go out together. One of them may be what ended the last worker, so they are
+ * few, and nothing else is worked on beside them; if it happens again, each goes alone. All alone from the second attempt on,
+ * the 200 that a node at work may hold when it dies would cost the others seconds.
+ */
+const togetherAtSecondAttempt = 16;
+
+/**
  * A worker that cannot work (its HSM, its database or its clock) goes on calling and asks for nothing. One that has its hands
  * full asks for nothing either, and works.
  */
@@ -103,7 +110,8 @@ interface TakenRecord {
 
 /**
  * Second half: takes up to `max` waiting requests that the instance can do, by priority and turn.
- * - One that was tried before comes alone: a poison request takes no neighbours along.
+ * - What was tried once before comes in small groups of its like, what was tried more often alone: a poison request takes
+ *   no neighbours along.
  * - One that this instance gave back goes to another capable instance while one lives and takes work; when all have given
  *   it back, it rests for a while.
  * - One at which slots have failed again and again rests for everybody (finish-requests.ts).
@@ -115,7 +123,10 @@ export async function take(
 ): Promise<LeasedRequest[]> {
   const { rows } = await pool.query<TakenRecord>({
     ...taking,
-    values: [node.keyStore, call.capabilities, call.instance, call.max, leaseMs, presenceMs],
+    values: [
+      ...[node.keyStore, call.capabilities, call.instance, call.max, leaseMs, presenceMs],
+      togetherAtSecondAttempt,
+    ],
   });
   return rows.map(leased);
 }
@@ -138,11 +149,12 @@ const taking = {
          order by priority desc, turn limit $4 for update skip locked
        ) r
      ), ranked as (
-       select id, attempts, row_number() over line as place, first_value(attempts) over line as first_attempts
-       from waiting window line as (order by priority desc, turn)
+       select id, tried, row_number() over (partition by tried order by priority desc, turn) as place,
+         first_value(tried) over (order by priority desc, turn) as first_tried
+       from (select id, least(attempts, 2) as tried, priority, turn from waiting) w
      ), chosen as (
        select id from ranked
-       where place <= $4 and case when first_attempts > 0 then place = 1 else attempts = 0 end
+       where tried = first_tried and place <= case tried when 0 then $4 when 1 then least($4, $7) else 1 end
      )
      update request set state = 'leased', instance = $3, lease = gen_random_uuid(),
        lease_until = now() + $5 * interval '1 millisecond', deliveries = deliveries + 1
