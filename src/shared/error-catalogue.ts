@@ -336,6 +336,12 @@ export const catalogue = {
     remedy: 'Nothing was stored; try again after Retry-After seconds',
     status: 503,
   },
+  KEY_RESTS: {
+    what: 'Requests for this key end the HSM workers that get them',
+    remedy:
+      'Nothing was stored; try again later. The workers’ last faults say why: docs/runbook/SigningApiRequestsFailed.md',
+    status: 503,
+  },
   KEY_NOT_MADE: {
     what: 'The key could not be made',
     remedy: 'See the message; the log of the driver holds more',

@@ -3,17 +3,20 @@ import { type Answer, type LoadKey, openSigningApplication } from '../support/si
 import type { Fault } from './fault.ts';
 import type { FaultSystem } from './fault-system.ts';
 
+/** How often it is asked for, one after the other. */
+const times = 8;
+
 /**
- * A request that ends every worker which gets it, at whatever node: it fails after its last attempt, and no request that was
- * on its way together with it does.
+ * A key of which each request ends every worker that gets it, at whatever node, asked for again and again: the first request
+ * fails after its last attempt, the others are refused, and no request that was on its way together with it fails.
  */
 function aKeyThatCrashes(): Fault {
   let key: LoadKey | undefined;
-  let answer: Answer | undefined;
+  let answers: Answer[] = [];
   let crashesBefore = 0;
   const crashes = ({ control }: FaultSystem): number => control.stats().applied.crash ?? 0;
   return {
-    name: 'a key whose blob crashes every process that opens it, asked for once',
+    name: `a key whose blob crashes every process that opens it, asked for ${times} times`,
     async prepare({ system }: FaultSystem) {
       const { id, publicKey } = await system.sdk.keys.createKey({ body: { scheme: 'ECDSA', curve: 'secp256k1' } });
       key = { id, publicKey, curve: 'secp256k1' };
@@ -25,7 +28,9 @@ function aKeyThatCrashes(): Fault {
       system.control.set([{ action: 'crash', on: ['C_UnwrapKey'], blob }]);
       const application = openSigningApplication({ client: system.system.client, loops: 1 });
       try {
-        answer = await application.sign(key, '5a'.repeat(32), `crashes-${key.id}`);
+        answers = [];
+        while (answers.length < times)
+          answers.push(await application.sign(key, '5a'.repeat(32), `crashes-${answers.length}-${key.id}`));
       } finally {
         await application.close();
       }
@@ -35,8 +40,10 @@ function aKeyThatCrashes(): Fault {
     hitsBoth: true,
     check(system) {
       const ended = crashes(system) - crashesBefore;
+      const [first, ...more] = answers;
       return [
-        ...(answer?.is === 'failed' ? [] : [`the request that ends its workers is ${answer?.is}`]),
+        ...(first?.is === 'failed' ? [] : [`the request that ends its workers is ${first?.is}`]),
+        ...more.filter(({ is }) => is !== 'refused').map(({ is }) => `a later one is ${is}`),
         ...(ended === maxAttempts ? [] : [`it ended ${ended} workers, not ${maxAttempts}`]),
       ];
     },

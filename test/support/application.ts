@@ -151,6 +151,7 @@ function handQueue(): HandQueue {
     requireCapacity() {
       if (queue.refuse !== undefined) throw queue.refuse;
     },
+    requireRested() {},
     async submit(request) {
       // This queue looks nothing up: what was believed must be asked for.
       if (request.believed !== undefined) throw new BeliefOutdated();

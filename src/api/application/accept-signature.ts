@@ -94,6 +94,7 @@ async function accept({ queue }: RouteTools, request: NewRequest, { key, wallet 
     if (wallet !== undefined && wallet.status !== 'Active')
       throw new CodedError('BAD_REQUEST', `wallet ${wallet.id} is archived`);
     queue.requireCapacity(request.keyStore, 'Sign', request.type);
+    queue.requireRested(key.id);
     const { row, fresh } = await queue.submit(request);
     return fresh ? row : requireSame(row, request);
   } catch (error) {

@@ -32,6 +32,7 @@ export class DetailedError extends CodedError {
 /** Seconds after which a caller may try again. */
 const retryAfter: Partial<Record<ErrorCode, number>> = {
   NO_SIGNER_READY: 5,
+  KEY_RESTS: 60,
   DATABASE_UNREACHABLE: 5,
   API_STOPPING: 1,
   TOO_MANY_OPEN_REQUESTS: 1,

@@ -8,6 +8,7 @@ import type { Holds } from './holds.ts';
 import type { OpenRequests } from './open-requests.ts';
 import type { RequestQueue, RequestRow } from './request.ts';
 import { type RequestRecord, requestColumns, requestRow } from './request-row.ts';
+import type { RestingKeys } from './resting-keys.ts';
 import type { Submitter } from './submit.ts';
 
 /** A submitted request is watched this long until its caller holds it: its end may come before the caller asks. */
@@ -17,6 +18,7 @@ export interface ApplicationSideParts {
   readonly relaxed: pg.Pool;
   readonly durable: pg.Pool;
   readonly capacity: Capacity;
+  readonly restingKeys: RestingKeys;
   readonly openRequests: OpenRequests;
   readonly submitter: Submitter;
   readonly holds: Holds;
@@ -25,7 +27,7 @@ export interface ApplicationSideParts {
 
 /** The queue as the application's routes see it: put in, wait, read. */
 export function createApplicationSide(parts: ApplicationSideParts): RequestQueue {
-  const { relaxed, durable, capacity, openRequests, submitter, holds, heldRows } = parts;
+  const { relaxed, durable, capacity, restingKeys, openRequests, submitter, holds, heldRows } = parts;
 
   /** Its caller is told what is known of a request that is in the table, also while the table cannot be read. */
   async function read(id: string): Promise<RequestRow> {
@@ -40,6 +42,7 @@ export function createApplicationSide(parts: ApplicationSideParts): RequestQueue
 
   return {
     requireCapacity: capacity.require,
+    requireRested: restingKeys.require,
 
     async submit(request) {
       const entrance = openRequests.enter(request);

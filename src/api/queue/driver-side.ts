@@ -11,6 +11,7 @@ import type { HintSender } from './hints.ts';
 import { type DriverNode, renew, take, takesWork } from './lease.ts';
 import { complete } from './outcomes.ts';
 import type { Presence } from './presence.ts';
+import type { RestingKeys } from './resting-keys.ts';
 import { type WaitingDrivers, waitForWork } from './waiting-drivers.ts';
 
 /** The queue as the driver's routes see it. */
@@ -34,12 +35,13 @@ export interface DriverSideParts {
   readonly drivers: WaitingDrivers;
   readonly hints: HintSender;
   readonly heldRows: HeldRows;
+  readonly restingKeys: RestingKeys;
   readonly pinned: ReadonlyMap<string, KeyObject>;
   readonly log: Log;
 }
 
 export function createDriverSide(parts: DriverSideParts): DriverQueue {
-  const { relaxed, durable, capacity, presence, drivers, hints, heldRows, log } = parts;
+  const { relaxed, durable, capacity, presence, drivers, hints, heldRows, restingKeys, log } = parts;
   const given = createGivenLeases();
   const calls = new Map<string, { readonly superseded: AbortController; readonly done: Promise<unknown> }>();
 
@@ -121,7 +123,9 @@ export function createDriverSide(parts: DriverSideParts): DriverQueue {
       if (!(await endInstance(relaxed, node.name, instance))) return;
       given.forget(instance);
       const ended = await endLeases(durable, instance);
-      heldRows.finished(ended.failed);
+      // Before anybody is answered, who might ask again at once.
+      const waited = await restingKeys.rest(ended.failed);
+      heldRows.finished([...ended.failed, ...waited]);
       log.info({ node: node.name, instance, requests: ended.requeued }, 'instance released');
       workCameBack();
     },

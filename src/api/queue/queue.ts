@@ -13,6 +13,7 @@ import { createOpenRequests } from './open-requests.ts';
 import { createPresence } from './presence.ts';
 import type { RequestQueue } from './request.ts';
 import type { EndRecord } from './request-row.ts';
+import { createRestingKeys } from './resting-keys.ts';
 import { createSubmitter } from './submit.ts';
 import { trimRequests } from './trim-requests.ts';
 import { createDatabaseWatch, startUpkeep } from './upkeep.ts';
@@ -52,6 +53,7 @@ export async function startQueue(options: QueueOptions): Promise<Queue> {
   const capacity = createCapacity(relaxed, holdMs);
   const drivers = createWaitingDrivers(() => hints.work(), watch.failed);
   const openRequests = createOpenRequests(relaxed, limits);
+  const restingKeys = createRestingKeys(durable, log);
   const holds = createHolds(({ requester }) => openRequests.close(requester.organisation));
   const submitter = createSubmitter(relaxed, { signTtlMs, crowd: () => holds.open }, drivers);
   const heldRows = createHeldRows({
@@ -65,8 +67,9 @@ export async function startQueue(options: QueueOptions): Promise<Queue> {
   });
 
   await capacity.refresh();
+  heldRows.finished(await restingKeys.refresh());
   const presence = createPresence(relaxed, watch.failed);
-  const upkeep = startUpkeep({ durable, capacity, openRequests, drivers, hints, heldRows, watch, log });
+  const upkeep = startUpkeep({ durable, capacity, openRequests, restingKeys, drivers, hints, heldRows, watch, log });
   const trimming = startHourly({
     what: 'requests',
     work: (signal) => trimRequests(durable, limits.rememberDays, signal),
@@ -86,8 +89,28 @@ export async function startQueue(options: QueueOptions): Promise<Queue> {
   );
 
   return {
-    application: createApplicationSide({ relaxed, durable, capacity, openRequests, submitter, holds, heldRows }),
-    driver: createDriverSide({ relaxed, durable, capacity, presence, drivers, hints, heldRows, pinned, log }),
+    application: createApplicationSide({
+      relaxed,
+      durable,
+      capacity,
+      restingKeys,
+      openRequests,
+      submitter,
+      holds,
+      heldRows,
+    }),
+    driver: createDriverSide({
+      relaxed,
+      durable,
+      capacity,
+      presence,
+      drivers,
+      hints,
+      heldRows,
+      restingKeys,
+      pinned,
+      log,
+    }),
     async stop() {
       upkeep.stop();
       trimming.stop();

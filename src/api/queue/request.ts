@@ -108,6 +108,8 @@ export interface RequestQueue {
    * `submit`, so that nothing is stored.
    */
   requireCapacity(keyStore: string, kind: RequestKind, type: KeyType): void;
+  /** Throws KEY_RESTS where a request for the key has just ended all workers that got it: likewise before `submit`. */
+  requireRested(keyId: string): void;
   /**
    * Inserts the request, or finds the one with the same id. `fresh: false` means that the row was there before: the
    * caller compares the fingerprint. A user action that another request consumed throws USER_ACTION_USED. Where not all

@@ -6,6 +6,7 @@ import { endLeases, expireRequests } from './expiry.ts';
 import type { HeldRows } from './held-rows.ts';
 import type { HintSender } from './hints.ts';
 import type { OpenRequests } from './open-requests.ts';
+import type { RestingKeys } from './resting-keys.ts';
 import type { WaitingDrivers } from './waiting-drivers.ts';
 
 /** A process that just started, or lost its database, must not take its own absence for that of the instances. */
@@ -55,6 +56,7 @@ export interface UpkeepParts {
   readonly durable: pg.Pool;
   readonly capacity: Capacity;
   readonly openRequests: OpenRequests;
+  readonly restingKeys: RestingKeys;
   readonly drivers: WaitingDrivers;
   readonly hints: HintSender;
   readonly heldRows: HeldRows;
@@ -66,14 +68,26 @@ export interface UpkeepParts {
  * What every API process does by itself: the table is the truth, and whatever a hint did not say is read here. Leases
  * that ended are looked for apart from the rest, and more often: callers wait for what a dead node held.
  */
-export function startUpkeep({ durable, capacity, openRequests, drivers, hints, heldRows, watch, log }: UpkeepParts) {
+export function startUpkeep({
+  durable,
+  capacity,
+  openRequests,
+  restingKeys,
+  drivers,
+  hints,
+  heldRows,
+  watch,
+  log,
+}: UpkeepParts) {
   const timers = new Map<() => Promise<void>, NodeJS.Timeout>();
   let stopped = false;
 
   const endThoseOver = async (): Promise<void> => {
     if (!watch.settled()) return;
     const ended = await endLeases(durable);
-    heldRows.finished(ended.failed);
+    // Before anybody is answered, who might ask again at once.
+    const waited = await restingKeys.rest(ended.failed);
+    heldRows.finished([...ended.failed, ...waited]);
     if (ended.requeued === 0) return;
     log.warn({ requests: ended.requeued }, 'leases ended without an outcome');
     drivers.work();
@@ -82,6 +96,7 @@ export function startUpkeep({ durable, capacity, openRequests, drivers, hints, h
   const readAll = async (): Promise<void> => {
     await capacity.refresh();
     await openRequests.refresh();
+    heldRows.finished(await restingKeys.refresh());
     heldRows.finished(await expireRequests(durable));
     await heldRows.readAndRestore();
     watch.answered();

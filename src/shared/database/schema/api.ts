@@ -12,11 +12,12 @@ import { requestTrimming } from './api/10-request-trimming.ts';
 import { repeatedFaults } from './api/11-repeated-faults.ts';
 import { anchorThinning } from './api/12-anchor-thinning.ts';
 import { idleInstances } from './api/13-idle-instances.ts';
+import { restingKeys } from './api/14-resting-keys.ts';
 
 /** The signing API's database. */
 export const apiSchema: Schema = {
   purpose: 'api',
-  oldest: 13,
+  oldest: 14,
   migrations: [
     keysAndRequests,
     walletsAndWebhooks,
@@ -31,5 +32,6 @@ export const apiSchema: Schema = {
     repeatedFaults,
     anchorThinning,
     idleInstances,
+    restingKeys,
   ],
 };
