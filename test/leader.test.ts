@@ -260,7 +260,7 @@ t.test('where nobody can grant turns a node goes on by itself', async (t) => {
   (await turns.take('p', 'a', abort.signal)).end();
 });
 
-t.test('what can wait goes on without a turn only where there is no leader', async (t) => {
+t.test('workers are replaced without a turn only where there is no leader', async (t) => {
   const pool = poolOf({ ...databases.driver, port: 1 }, 'nowhere');
   t.teardown(() => pool.end());
   let leaderless = 0;
@@ -279,7 +279,7 @@ t.test('what can wait goes on without a turn only where there is no leader', asy
   const signal = new AbortController().signal;
   (await turns.take('p', 'a', signal)).end();
   looks = 0;
-  const waiting = turns.take('p', 'a', signal, 'wait');
+  const waiting = turns.take(replacingWorkers, 'a', signal);
   await until('it asks on, its patience long over', () => looks >= 3);
   leaderless = 10_001;
   (await waiting).end();

@@ -32,10 +32,10 @@ function roll(t: import('tap').Test, node: PlayedNode): { done: Promise<void>; a
 
 const configurationsOf = (node: PlayedNode) => node.supervisor.slots().map((slot) => slot.configuration);
 
-/** Turns that are granted at once and counted. */
-function countedTurns() {
+/** Roll-outs of a node whose turns are granted at once and counted. */
+function openRollOuts(t: import('tap').Test, node: PlayedNode) {
   const counted = { taken: 0, held: 0 };
-  const turns: ClusterTurns = {
+  const clusterTurns: ClusterTurns = {
     async take() {
       counted.taken += 1;
       counted.held += 1;
@@ -46,7 +46,9 @@ function countedTurns() {
       };
     },
   };
-  return { counted, turns };
+  const rollOuts = createRollOuts({ supervisor: node.supervisor, clusterTurns, log });
+  t.teardown(() => rollOuts.stop());
+  return { counted, rollOuts };
 }
 
 function makeReady(node: PlayedNode, slot: string): void {
@@ -134,9 +136,7 @@ t.test(
     const node = supervise(t, ['a', 'b']);
     makeReady(node, 'a');
     makeReady(node, 'b');
-    const { counted, turns } = countedTurns();
-    const rollOuts = createRollOuts({ supervisor: node.supervisor, clusterTurns: turns, log });
-    t.teardown(() => rollOuts.stop());
+    const { counted, rollOuts } = openRollOuts(t, node);
     const wrong = { reason: 'MODULE', code: 12 } as const;
     for (const times of [2, 3]) {
       // Twice: who sends it again without having mended anything loses no further worker.
@@ -165,9 +165,7 @@ t.test(
     const node = supervise(t, ['a', 'b'], { slots: (name) => slotIn(directory, name) });
     makeReady(node, 'a');
     makeReady(node, 'b');
-    const { counted, turns } = countedTurns();
-    const rollOuts = createRollOuts({ supervisor: node.supervisor, clusterTurns: turns, log });
-    t.teardown(() => rollOuts.stop());
+    const { counted, rollOuts } = openRollOuts(t, node);
     writeFileSync(`${directory}/pin`, 'something-else\n');
     for (const times of [2, 3]) {
       await rollOuts.begin(configurationsOf(node));
@@ -188,9 +186,7 @@ t.test('a node that leases no more keeps its turn, also through a second reload,
   const node = supervise(t, ['a']);
   makeReady(node, 'a');
   report(node, 'a', { leasedOnce: true });
-  const { counted, turns } = countedTurns();
-  const rollOuts = createRollOuts({ supervisor: node.supervisor, clusterTurns: turns, log });
-  t.teardown(() => rollOuts.stop());
+  const { counted, rollOuts } = openRollOuts(t, node);
   for (const times of [2, 3]) {
     await rollOuts.begin(configurationsOf(node));
     await until('a is replaced', () => started(node, 'a') === times);
@@ -207,9 +203,7 @@ t.test('a device that went during a reload holds it up once; the next reload goe
   const node = supervise(t, ['a', 'b']);
   makeReady(node, 'a');
   makeReady(node, 'b');
-  const { counted, turns } = countedTurns();
-  const rollOuts = createRollOuts({ supervisor: node.supervisor, clusterTurns: turns, log });
-  t.teardown(() => rollOuts.stop());
+  const { counted, rollOuts } = openRollOuts(t, node);
   await rollOuts.begin(configurationsOf(node));
   await until('a is replaced', () => started(node, 'a') === 2);
   node.worker('a').listener.onEnd(end({ reason: 'DEVICE', code: 16 }));
@@ -224,8 +218,7 @@ t.test('a device that went during a reload holds it up once; the next reload goe
 t.test('a node that ends in the middle of a reload gives its turn back', async (t) => {
   const node = supervise(t, ['a']);
   makeReady(node, 'a');
-  const { counted, turns } = countedTurns();
-  const rollOuts = createRollOuts({ supervisor: node.supervisor, clusterTurns: turns, log });
+  const { counted, rollOuts } = openRollOuts(t, node);
   await rollOuts.begin(configurationsOf(node));
   await until('a is replaced', () => started(node, 'a') === 2);
   t.equal(counted.held, 1);

@@ -28,7 +28,7 @@ export function createRollOuts(parts: {
 
   async function takeTurn(signal: AbortSignal): Promise<void> {
     if (turn !== undefined) return;
-    const taken = await clusterTurns.take(replacingWorkers, '', signal, 'wait');
+    const taken = await clusterTurns.take(replacingWorkers, '', signal);
     if (signal.aborted) taken.end();
     else turn = taken;
   }

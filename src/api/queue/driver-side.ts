@@ -3,15 +3,15 @@ import type pg from 'pg';
 import type { LeaseCall, LeasedRequest, OutcomesAnswer, OutcomesCall } from '../../shared/driver-protocol.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Capacity } from './capacity.ts';
-import { endInstance, endLeases } from './expiry.ts';
+import { endInstance } from './expiry.ts';
 import { acceptFirstSignatures, restOf } from './first-signatures.ts';
 import { createGivenLeases } from './given-leases.ts';
 import type { HeldRows } from './held-rows.ts';
 import type { HintSender } from './hints.ts';
 import { type DriverNode, renew, take, takesWork } from './lease.ts';
+import type { EndLeasesAndTell } from './lease-ends.ts';
 import { complete } from './outcomes.ts';
 import type { Presence } from './presence.ts';
-import type { RestingKeys } from './resting-keys.ts';
 import { type WaitingDrivers, waitForWork } from './waiting-drivers.ts';
 
 /** The queue as the driver's routes see it. */
@@ -35,13 +35,13 @@ export interface DriverSideParts {
   readonly drivers: WaitingDrivers;
   readonly hints: HintSender;
   readonly heldRows: HeldRows;
-  readonly restingKeys: RestingKeys;
+  readonly endLeases: EndLeasesAndTell;
   readonly pinned: ReadonlyMap<string, KeyObject>;
   readonly log: Log;
 }
 
 export function createDriverSide(parts: DriverSideParts): DriverQueue {
-  const { relaxed, durable, capacity, presence, drivers, hints, heldRows, restingKeys, log } = parts;
+  const { relaxed, durable, capacity, presence, drivers, hints, heldRows, endLeases, log } = parts;
   const given = createGivenLeases();
   const calls = new Map<string, { readonly superseded: AbortController; readonly done: Promise<unknown> }>();
 
@@ -122,11 +122,8 @@ export function createDriverSide(parts: DriverSideParts): DriverQueue {
       given.forget(instance);
       if (!(await endInstance(relaxed, node.name, instance))) return;
       given.forget(instance);
-      const ended = await endLeases(durable, instance);
-      // Before anybody is answered, who might ask again at once.
-      const waited = await restingKeys.rest(ended.failed);
-      heldRows.finished([...ended.failed, ...waited]);
-      log.info({ node: node.name, instance, requests: ended.requeued }, 'instance released');
+      const requests = await endLeases(instance);
+      log.info({ node: node.name, instance, requests }, 'instance released');
       workCameBack();
     },
 

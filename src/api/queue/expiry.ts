@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { presenceMs } from './lease.ts';
-import { type RequestRecord, requestColumns } from './request-row.ts';
+import { ofRequest, type RequestRecord, requestColumns } from './request-row.ts';
 
 /** A request whose lease ended this often without an outcome has failed: something about it ends its workers. */
 export const maxAttempts = 5;
@@ -40,7 +40,7 @@ export async function endLeases(
        error_message = case when attempts + 1 >= $2 then 'its workers ended ' || $2 || ' times without an outcome' end,
        done_at = case when attempts + 1 >= $2 then now() end
      from lapsed where request.id = lapsed.id
-     returning ${prefixed(requestColumns)}`,
+     returning ${ofRequest(requestColumns)}`,
     [presenceMs, maxAttempts, instance ?? null],
   );
   const failed = rows.filter((row) => row.state === 'failed');
@@ -56,7 +56,7 @@ export async function expireRequests(pool: pg.Pool): Promise<RequestRecord[]> {
      update request set state = 'failed', error_code = 'EXPIRED', error_message = 'expired', done_at = now(),
        instance = null, lease = null, lease_until = null
      from late where request.id = late.id
-     returning ${prefixed(requestColumns)}`,
+     returning ${ofRequest(requestColumns)}`,
   );
   return rows;
 }
@@ -70,8 +70,4 @@ export async function cancelUndelivered(pool: pg.Pool, id: string): Promise<Requ
     [id],
   );
   return rows[0];
-}
-
-function prefixed(columns: string): string {
-  return columns.replace(/\w+/g, 'request.$&');
 }

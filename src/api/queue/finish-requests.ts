@@ -3,7 +3,7 @@ import type { Signature } from '../../shared/driver-protocol.ts';
 import { graceMs } from './capacity.ts';
 import { maxAttempts } from './expiry.ts';
 import { presenceMs } from './lease.ts';
-import { type EndRecord, endColumns } from './request-row.ts';
+import { type EndRecord, endColumns, ofRequest } from './request-row.ts';
 
 /** What an accepted outcome makes of its request. */
 export type RequestUpdate = { readonly id: string } & (
@@ -105,5 +105,5 @@ const finishing = {
        instance = null, lease = null, lease_until = null,
        done_at = case when c.state = 'queued' and not c.hopeless then null else now() end
      from judged c where request.id = c.id and request.id = any($4)
-     returning ${endColumns.replace(/\w+/g, 'request.$&')}`,
+     returning ${ofRequest(endColumns)}`,
 };

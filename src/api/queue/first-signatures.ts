@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Outcome, OutcomesCall } from '../../shared/driver-protocol.ts';
 import { haveRecids } from './judge.ts';
 import type { DriverNode } from './lease.ts';
-import { type EndRecord, endColumns } from './request-row.ts';
+import { type EndRecord, endColumns, ofRequest } from './request-row.ts';
 
 /**
  * What nearly every outcome is: the first signatures of an open request, as many as were asked for, with the public key
@@ -61,5 +61,5 @@ const accepting = {
        and cardinality(request.digests) = jsonb_array_length(told.signatures)
        and (told.recids or request.curve <> 'secp256k1')
        and (select key.public_key from key where key.id = request.key_id) = told.public_key
-     returning ${endColumns.replace(/\w+/g, 'request.$&')}`,
+     returning ${ofRequest(endColumns)}`,
 };

@@ -9,6 +9,7 @@ import { createDriverSide, type DriverQueue } from './driver-side.ts';
 import { createHeldRows } from './held-rows.ts';
 import { createHintSender, listenForHints } from './hints.ts';
 import { createHolds } from './holds.ts';
+import { createLeaseEnds } from './lease-ends.ts';
 import { createOpenRequests } from './open-requests.ts';
 import { createPresence } from './presence.ts';
 import type { RequestQueue } from './request.ts';
@@ -66,10 +67,23 @@ export async function startQueue(options: QueueOptions): Promise<Queue> {
     failed: watch.failed,
   });
 
+  const endLeases = createLeaseEnds({ durable, restingKeys, heldRows });
+
   await capacity.refresh();
   heldRows.finished(await restingKeys.refresh());
   const presence = createPresence(relaxed, watch.failed);
-  const upkeep = startUpkeep({ durable, capacity, openRequests, restingKeys, drivers, hints, heldRows, watch, log });
+  const upkeep = startUpkeep({
+    durable,
+    capacity,
+    openRequests,
+    restingKeys,
+    endLeases,
+    drivers,
+    hints,
+    heldRows,
+    watch,
+    log,
+  });
   const trimming = startHourly({
     what: 'requests',
     work: (signal) => trimRequests(durable, limits.rememberDays, signal),
@@ -107,7 +121,7 @@ export async function startQueue(options: QueueOptions): Promise<Queue> {
       drivers,
       hints,
       heldRows,
-      restingKeys,
+      endLeases,
       pinned,
       log,
     }),

@@ -82,3 +82,8 @@ export function requestEnd(record: EndRecord): RequestEnd {
     ...(record.done_at === null ? {} : { doneAt: record.done_at }),
   };
 }
+
+/** Columns as those of the table, where a statement has other relations beside it. */
+export function ofRequest(columns: string): string {
+  return columns.replace(/\w+/g, 'request.$&');
+}

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { CodedError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import { type RequestRecord, requestColumns } from './request-row.ts';
+import { ofRequest, type RequestRecord, requestColumns } from './request-row.ts';
 
 /**
  * How long a key rests when one of its requests has ended every worker that got it: the first time, and at most. Each time
@@ -86,7 +86,7 @@ async function failWaiting(pool: pg.Pool, keyIds: readonly string[]): Promise<Re
      update request set state = 'failed', error_code = 'ATTEMPTS_EXHAUSTED', done_at = now(),
        error_message = 'another request for its key ended all workers that got it'
      from waiting where request.id = waiting.id
-     returning ${requestColumns.replace(/\w+/g, 'request.$&')}`,
+     returning ${ofRequest(requestColumns)}`,
     [keyIds],
   );
   return rows;

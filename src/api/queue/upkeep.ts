@@ -2,9 +2,10 @@ import type pg from 'pg';
 import { isUnreachable } from '../../shared/database/faults.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Capacity } from './capacity.ts';
-import { endLeases, expireRequests } from './expiry.ts';
+import { expireRequests } from './expiry.ts';
 import type { HeldRows } from './held-rows.ts';
 import type { HintSender } from './hints.ts';
+import type { EndLeasesAndTell } from './lease-ends.ts';
 import type { OpenRequests } from './open-requests.ts';
 import type { RestingKeys } from './resting-keys.ts';
 import type { WaitingDrivers } from './waiting-drivers.ts';
@@ -57,6 +58,7 @@ export interface UpkeepParts {
   readonly capacity: Capacity;
   readonly openRequests: OpenRequests;
   readonly restingKeys: RestingKeys;
+  readonly endLeases: EndLeasesAndTell;
   readonly drivers: WaitingDrivers;
   readonly hints: HintSender;
   readonly heldRows: HeldRows;
@@ -73,6 +75,7 @@ export function startUpkeep({
   capacity,
   openRequests,
   restingKeys,
+  endLeases,
   drivers,
   hints,
   heldRows,
@@ -84,12 +87,9 @@ export function startUpkeep({
 
   const endThoseOver = async (): Promise<void> => {
     if (!watch.settled()) return;
-    const ended = await endLeases(durable);
-    // Before anybody is answered, who might ask again at once.
-    const waited = await restingKeys.rest(ended.failed);
-    heldRows.finished([...ended.failed, ...waited]);
-    if (ended.requeued === 0) return;
-    log.warn({ requests: ended.requeued }, 'leases ended without an outcome');
+    const requests = await endLeases();
+    if (requests === 0) return;
+    log.warn({ requests }, 'leases ended without an outcome');
     drivers.work();
     hints.work();
   };

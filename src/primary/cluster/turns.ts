@@ -18,10 +18,10 @@ export interface ClusterTurns {
   /**
    * Waits for the turn of `purpose`. Never rejects, and never waits for ever: a node goes on by itself where nobody can
    * grant turns, since signing depends on no leader. Resolves at once when `signal` is aborted.
-   * @param whileLed `hurry` (default): goes on without a turn where a leader grants none for long. `wait`: not while there
-   *   is a leader, for what can wait and must not happen in several places at once.
+   * Where a leader grants no turn for long it goes on without one, too, but not to replace workers: that can wait, and must
+   * not happen in several places at once.
    */
-  take(purpose: string, slot: string, signal: AbortSignal, whileLed?: 'hurry' | 'wait'): Promise<Turn>;
+  take(purpose: string, slot: string, signal: AbortSignal): Promise<Turn>;
 }
 
 export interface ClusterTurnsOptions {
@@ -98,7 +98,7 @@ export function createClusterTurns(options: ClusterTurnsOptions): ClusterTurns {
   }
 
   return {
-    async take(purpose, slot, signal, whileLed = 'hurry') {
+    async take(purpose, slot, signal) {
       const asked = performance.now();
       let told = false;
       for (let first = true; !signal.aborted; first = false) {
@@ -107,7 +107,7 @@ export function createClusterTurns(options: ClusterTurnsOptions): ClusterTurns {
         if (first) onAsked();
         const alone = leaderlessMs() > leaderlessLimitMs;
         const tooLong = performance.now() - asked > patienceMs;
-        if (alone || (tooLong && whileLed === 'hurry')) {
+        if (alone || (tooLong && purpose !== replacingWorkers)) {
           log.debug({ slot, purpose, leader: !alone }, 'goes on without a turn');
           await pause(Math.random() * aloneJitterMs, signal);
           return held(purpose, slot);
