@@ -115,6 +115,15 @@ t.test('the same request with the same externalId is one signature', async (t) =
   t.equal(queue.submitted.length, 1);
 });
 
+t.test('requests that are refused for one reason are one line of the log, not one each', async (t) => {
+  queue.refuse = new CodedError('NO_SIGNER_READY', 'for the log');
+  for (let times = 0; times < 5; times++)
+    t.equal((await signedCall(application, account, 'POST', path, { kind: 'Hash', hash })).status, 503);
+  const told = application.log.filter(({ error }) => error === 'for the log');
+  t.match(told, [{ msg: 'request refused', code: 'NO_SIGNER_READY' }]);
+  t.equal(told.length, 1);
+});
+
 t.test('another request with the same externalId is a conflict that names the first', async (t) => {
   const first = await signedCall(application, account, 'POST', path, { kind: 'Hash', hash, externalId: 'taken' });
   const otherKey = 'key-aaaaa-bbbbb-dddddddddddddddd';

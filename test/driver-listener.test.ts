@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -109,4 +110,18 @@ t.test('a listed node is let in, and told which member of a call is wrong', asyn
 t.test('an unknown member of a call is ignored: a newer driver may say more', async (t) => {
   const answer = await post('/driver/v1/lease', await certificates.client('node-1'), { ...lease, mood: 'good' });
   t.equal(answer.status, 200);
+});
+
+t.test('while the database is away each call is refused, and the log does not grow with their number', async (t) => {
+  const pair = await certificates.client('node-1');
+  await databases.stop();
+  for (let times = 0; times < 5; times++)
+    t.match(await post('/driver/v1/lease', pair, { ...lease, instance: randomUUID() }), {
+      status: 503,
+      body: { error: { code: 'DATABASE_UNREACHABLE' } },
+    });
+  await api.line('driver call refused');
+  const lines = readFileSync(join(directory, 'api.log'), 'utf8').split('\n');
+  t.equal(lines.filter((line) => line.includes('driver call')).length, 1);
+  await databases.restart();
 });

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CodedError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
+import { createQuietLog } from '../shared/quiet-log.ts';
 import type { BreakerState } from '../shared/worker-report.ts';
 import { createBreaker } from './breaker.ts';
 import { afterProbe, lastWords, respond } from './device-policy.ts';
 import type { HsmFailure, HsmResult } from './hsm/jobs.ts';
 import type { Count } from './metrics.ts';
-import { createQuietLog } from './quiet-log.ts';
 import type { SlotState } from './slot-state.ts';
 
 /**

@@ -7,13 +7,13 @@ import {
 } from '../shared/driver-protocol.ts';
 import { asCodedError, type CodedError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
+import { createQuietLog } from '../shared/quiet-log.ts';
 import { createAlarm } from './alarm.ts';
 import { retryDelayMs } from './api-client.ts';
 import { ApiFailure } from './api-transport.ts';
 import { createBackOff } from './back-off.ts';
 import type { Holdings } from './holdings.ts';
 import type { Count } from './metrics.ts';
-import { createQuietLog } from './quiet-log.ts';
 
 /**
  * Delivers outcomes: one call on the wire at a time, everything that is ready goes with the next one, repeated until

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LeasedRequest } from '../shared/driver-protocol.ts';
 import type { Log } from '../shared/log.ts';
+import { createQuietLog } from '../shared/quiet-log.ts';
 import type { Capacity } from './capacity.ts';
 import { DatabaseLost } from './database.ts';
 import type { DeviceJudge } from './device-judge.ts';
@@ -12,7 +13,6 @@ import { type Ending, ended, errorOutcome, type Job, type Step } from './jobs/jo
 import type { MadeSignatures } from './jobs/sign.ts';
 import type { Metrics } from './metrics.ts';
 import { oneByOne } from './one-by-one.ts';
-import { createQuietLog } from './quiet-log.ts';
 
 /**
  * Carries delivered requests through their two phases (make in the HSM, keep in the database) to exactly one ending

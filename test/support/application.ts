@@ -23,7 +23,6 @@ import { createLog } from '../../src/shared/log.ts';
 import { openTestDatabases, type TestDatabases } from './database.ts';
 
 export const keyStore = 'main';
-const log = createLog('silent', {});
 
 /**
  * The application API over a real database, with a queue played by the test: what a request becomes when it is held is
@@ -38,6 +37,8 @@ export interface TestApplication {
   readonly queue: HandQueue;
   /** A second organisation's account. */
   newAccount(): Promise<TestAccount>;
+  /** Lines of its log, warnings and worse. */
+  readonly log: readonly Record<string, unknown>[];
   /** Puts an attested key into the database. */
   addKey(organisation: string, id: string, type: KeyType, publicKey: string): Promise<void>;
 }
@@ -56,6 +57,8 @@ export interface HandQueue extends RequestQueue {
 }
 
 export async function openApplication(t: Test): Promise<TestApplication> {
+  const lines: Record<string, unknown>[] = [];
+  const log = createLog('warn', {}, { write: (line) => void lines.push(JSON.parse(line)) });
   const databases = await openTestDatabases(t);
   const pool = createPool(databases.api, { applicationName: 'test', max: 4, durability: 'durable' }, log);
   const directory = mkdtempSync(join(tmpdir(), 'hsm-signing-application-'));
@@ -104,6 +107,7 @@ export async function openApplication(t: Test): Promise<TestApplication> {
     databases,
     caFile,
     account: await newAccount(),
+    log: lines,
     queue,
     newAccount,
     async addKey(organisation, id, type, publicKey) {

@@ -5,6 +5,7 @@ import type { ApiConfiguration } from '../../shared/configuration/api.ts';
 import { readSecretFile } from '../../shared/configuration/secret-file.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import { createQuietLog } from '../../shared/quiet-log.ts';
 import { createCredentialRegistrations } from '../authentication/credential-registration.ts';
 import { createKnownCallers } from '../authentication/known-callers.ts';
 import { createRateLimit } from '../authentication/rate-limit.ts';
@@ -60,6 +61,7 @@ export function createApplicationServer(options: ApplicationServerOptions): Fast
     webhookSecrets,
     webhookSender,
   };
+  const answerError = createErrorAnswers(log);
   const server = fastify({
     https: tlsOptions(configuration.application),
     bodyLimit: bodyLimitBytes,
@@ -70,7 +72,7 @@ export function createApplicationServer(options: ApplicationServerOptions): Fast
     return503OnClosing: false,
     clientErrorHandler: refuseMalformedRequest,
     frameworkErrors: (error, request, reply) => {
-      answerError(error, request, reply, log);
+      answerError(error, request, reply);
     },
   }) as unknown as FastifyInstance;
 
@@ -91,11 +93,10 @@ export function createApplicationServer(options: ApplicationServerOptions): Fast
       new CodedError('NOT_FOUND', `there is no ${request.method} ${request.url.split('?')[0]}`),
       request,
       reply,
-      log,
     );
   });
   server.setErrorHandler((error, request, reply) => {
-    answerError(error, request, reply, log);
+    answerError(error, request, reply);
   });
   prepareRequests(server);
   for (const route of routes) route.register(server, tools);
@@ -123,26 +124,30 @@ function refuseWhileStopping(server: FastifyInstance): void {
   });
 }
 
-function answerError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): void {
-  const error = requestError(thrown);
-  const { status, headers, body } = errorAnswer(error);
-  if (status >= 500) {
-    const fields = {
-      errorId: body.error.id,
-      code: error.code,
-      error: error.detail,
-      method: request.method,
-      route: request.routeOptions.url,
-    };
-    if (status === 500)
-      log.error({ ...fields, stack: (error.cause as Error | undefined)?.stack ?? error.stack }, 'request failed');
-    else log.warn(fields, 'request refused');
-  }
-  // Not all of the framework's own refusals pass the onSend hook.
-  reply
-    .status(status)
-    .headers({ ...securityHeaders, ...headers })
-    .send(body);
+/** Where the database is away, each request is refused: what repeats is counted. */
+function createErrorAnswers(log: Log) {
+  const quiet = createQuietLog(log);
+  return (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    const error = requestError(thrown);
+    const { status, headers, body } = errorAnswer(error);
+    if (status >= 500) {
+      const fields = {
+        errorId: body.error.id,
+        code: error.code,
+        error: error.detail,
+        method: request.method,
+        route: request.routeOptions.url,
+      };
+      if (status === 500)
+        log.error({ ...fields, stack: (error.cause as Error | undefined)?.stack ?? error.stack }, 'request failed');
+      else quiet.warn(fields, 'request refused');
+    }
+    // Not all of the framework's own refusals pass the onSend hook.
+    reply
+      .status(status)
+      .headers({ ...securityHeaders, ...headers })
+      .send(body);
+  };
 }
 
 function tlsOptions({ certificateFile, privateKeyFile }: ApiConfiguration['application']) {

@@ -16,6 +16,7 @@ import {
 } from '../../shared/driver-protocol.ts';
 import { asCodedError, CodedError, catalogueEntry } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import { createQuietLog } from '../../shared/quiet-log.ts';
 import type { AuditAnchors } from '../audit/audit-anchors.ts';
 import { driverDocument } from '../openapi/driver-document.ts';
 import type { DriverQueue } from '../queue/driver-side.ts';
@@ -68,6 +69,7 @@ export function createDriverServer({
 
   closeUnusedConnections(server);
 
+  const quiet = createQuietLog(log);
   const callers = new WeakMap<FastifyRequest, DriverNode>();
   server.addHook('onRequest', async (request) => {
     callers.set(request, identify(request.raw.socket as TLSSocket));
@@ -112,7 +114,10 @@ export function createDriverServer({
   server.setErrorHandler(async (thrown, request, reply) => {
     const error = classed(thrown);
     const status = catalogueEntry(error.code).status ?? 500;
-    if (status >= 500) log.error({ code: error.code, error: error.message, path: request.url }, 'driver call failed');
+    const fields = { code: error.code, error: error.message, path: request.url };
+    if (status === 500) log.error(fields, 'driver call failed');
+    // Where the database is away, each call fails so, of every worker: what repeats is counted.
+    else if (status > 500) quiet.warn(fields, 'driver call refused');
     // What was not let in is not kept connected.
     if (status === 401 || status === 403) reply.header('connection', 'close');
     return reply

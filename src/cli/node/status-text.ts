@@ -104,8 +104,10 @@ function clusterLines({ cluster: { reachable, leader, nodes, verdict } }: NodeSt
 }
 
 /** What an operator must look at; `hsm-driver jobs list` shows all of it. */
-function maintenanceLines({ maintenance: { reachable, jobs } }: NodeStatus, now: Date): string[] {
-  if (!reachable) return ['! reports of maintenance jobs cannot be read; is the schema migrated?'];
+function maintenanceLines({ cluster, maintenance: { reachable, jobs } }: NodeStatus, now: Date): string[] {
+  // Where the database is away that is said above, and its schema is no clue.
+  if (!reachable)
+    return cluster.reachable ? ['! reports of maintenance jobs cannot be read; is the schema migrated?'] : [];
   const done = jobs.filter(({ lastDoneAt }) => lastDoneAt != null).length;
   const running = jobs.filter(({ state }) => state === 'running').map(({ job, node }) => `${job} on ${node}`);
   const going = running.length === 0 ? '' : `, running: ${running.join(', ')}`;

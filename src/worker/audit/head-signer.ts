@@ -2,8 +2,8 @@ import type { AuditChain } from '../../shared/audit/chain.ts';
 import type { NamedHead } from '../../shared/audit/head.ts';
 import type { SignedHead } from '../../shared/audit/signed-head.ts';
 import type { Log } from '../../shared/log.ts';
+import { createQuietLog } from '../../shared/quiet-log.ts';
 import type { HsmResult } from '../hsm/jobs.ts';
-import { createQuietLog } from '../quiet-log.ts';
 import type { HeadCarrier } from './head-carrier.ts';
 
 /**

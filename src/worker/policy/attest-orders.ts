@@ -5,9 +5,9 @@ import type { Log } from '../../shared/log.ts';
 import type { Order, SignedOrder } from '../../shared/orders/order.ts';
 import { auditedOrder } from '../../shared/orders/order-audit.ts';
 import { inForceHolds } from '../../shared/orders/order-in-force.ts';
+import { createQuietLog } from '../../shared/quiet-log.ts';
 import type { DriverDatabase, Statement } from '../database.ts';
 import type { HsmResult } from '../hsm/jobs.ts';
-import { createQuietLog } from '../quiet-log.ts';
 import type { PolicyState } from './policy-state.ts';
 
 /**

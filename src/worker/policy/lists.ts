@@ -6,7 +6,7 @@ import type { ClockReading } from '../../shared/orders/clock.ts';
 import type { Operators } from '../../shared/orders/operators.ts';
 import type { SignedOrder } from '../../shared/orders/order.ts';
 import type { OrderTime } from '../../shared/orders/order-time.ts';
-import { createQuietLog } from '../quiet-log.ts';
+import { createQuietLog } from '../../shared/quiet-log.ts';
 import type { SeenPolicy } from './local-policy.ts';
 
 /** The list of credentials in force, as this worker believes it: never an older one than it has seen. */

@@ -1,4 +1,4 @@
-import type { Log } from '../shared/log.ts';
+import type { Log } from './log.ts';
 
 /**
  * Warnings that a fault may repeat without end (one for each request, say): the first is written at once; those with
